@@ -1,0 +1,99 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { PgarkError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
+import type { Session } from "../postgres/connection.ts";
+import type { Lsn } from "../postgres/lsn.ts";
+import type { TimelineId } from "../postgres/timeline.ts";
+import { lastSegmentNumberBefore, segmentFileName, segmentNumberOfLsn } from "../postgres/wal-file-name.ts";
+import { walKey } from "../repository/layout.ts";
+import type { Repository } from "../repository/repository.ts";
+
+const pollMs = 300;
+/** How often a person is told that it still waits. */
+const tellMs = 10_000;
+
+export interface WaitForWalOptions {
+  readonly identity: ClusterIdentity;
+  readonly timeline: TimelineId;
+  readonly startLsn: Lsn;
+  readonly stopLsn: Lsn;
+  readonly walSegmentSize: number;
+  readonly timeoutMs: number;
+  readonly inRecovery: boolean;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Waits until every WAL segment that a backup needs is in the repository. Throws `refused` when they do not come in time, with
+ * what PostgreSQL says of its archiving.
+ */
+export async function waitForWal(repository: Repository, session: Session, options: WaitForWalOptions): Promise<void> {
+  const { log, signal, timeoutMs } = options;
+  const names = neededSegments(options);
+  const began = performance.now();
+  let told = began;
+  for (let next = 0; ; ) {
+    next = await firstMissing(repository, options, names, next);
+    const missing = names[next];
+    if (missing === undefined) return;
+    const waited = performance.now() - began;
+    if (waited > timeoutMs) throw await notArchived(session, options, missing, waited);
+    if (performance.now() - told > tellMs || told === began) {
+      log.info(`waiting for WAL segment ${missing} to arrive in the repository`, { segments: names.length - next });
+      told = performance.now();
+    }
+    await sleep(pollMs, undefined, { signal });
+  }
+}
+
+function neededSegments(options: WaitForWalOptions): readonly string[] {
+  const { timeline, walSegmentSize } = options;
+  const names: string[] = [];
+  const last = lastSegmentNumberBefore(options.stopLsn, walSegmentSize);
+  for (let number = segmentNumberOfLsn(options.startLsn, walSegmentSize); number <= last; number++) {
+    names.push(segmentFileName(timeline, number, walSegmentSize));
+  }
+  return names;
+}
+
+/** The index of the first of `names`, from `next` on, that is not there; one list answers for many. */
+async function firstMissing(
+  repository: Repository,
+  options: WaitForWalOptions,
+  names: readonly string[],
+  next: number,
+): Promise<number> {
+  const { identity, signal } = options;
+  let index = next;
+  for (let name = names[index]; name !== undefined; name = names[index]) {
+    const wanted = walKey(repository.cluster, identity, name, repository.encrypted);
+    const folder = wanted.slice(0, wanted.lastIndexOf("/") + 1);
+    const there = new Set<string>();
+    for await (const object of repository.store.list(folder, { signal })) there.add(object.key);
+    const before = index;
+    while (index < names.length && there.has(walKey(repository.cluster, identity, names[index] ?? "", repository.encrypted))) {
+      index++;
+    }
+    if (index === before) return index;
+  }
+  return index;
+}
+
+async function notArchived(
+  session: Session,
+  options: WaitForWalOptions,
+  missing: string,
+  waitedMs: number,
+): Promise<PgarkError> {
+  const problem = `WAL segment ${missing}, which the backup needs, did not arrive within ${Math.round(waitedMs / 1000)} s`;
+  const [row] = await session.query("SELECT last_failed_wal, last_failed_time, archived_count FROM pg_stat_archiver");
+  const failed = row?.["last_failed_wal"];
+  const hint = options.inRecovery
+    ? "a standby's WAL is archived by its primary: is archiving on there? on an idle primary run SELECT pg_switch_wal()"
+    : failed === null || failed === undefined
+      ? "archive_mode must be on and archive_command must be: pgark wal-push %p"
+      : `archiving of ${failed} failed last at ${row?.["last_failed_time"]}: the reason is in PostgreSQL's log`;
+  return new PgarkError("refused", problem, { operation: "take base backup", object: missing, hint });
+}

@@ -1,0 +1,9 @@
+/** The commands of pgark. Apart from their table, so that the first lines of the program know them without loading it. */
+export const COMMAND_NAMES = ["init", "wal-push", "wal-fetch", "backup", "restore", "plan", "list", "show"] as const;
+
+export type CommandName = (typeof COMMAND_NAMES)[number];
+
+/** The first word that names a command, wherever it stands: what the user meant to run, even when the rest is wrong. */
+export function commandIn(argv: readonly string[]): CommandName | undefined {
+  return COMMAND_NAMES.find((name) => name === argv.find((word) => (COMMAND_NAMES as readonly string[]).includes(word)));
+}

@@ -1,0 +1,74 @@
+import { resolve } from "node:path";
+import type { Catalog } from "../../repository/catalog.ts";
+import type { Repository } from "../../repository/repository.ts";
+import { applyRestore } from "../../restore/apply-restore.ts";
+import type { RecoveryPlan } from "../../restore/recovery-plan.ts";
+import type { CommandRun } from "../command.ts";
+import { EXIT } from "../exit-codes.ts";
+import { defaultJobs } from "../jobs.ts";
+import { makePlan, plannedJson, plannedText } from "../make-plan.ts";
+import { createProgress } from "../progress.ts";
+import { restoredText } from "../restored-text.ts";
+import type { Restored } from "../restored-text.ts";
+import { restoreCommand } from "../wal-commands.ts";
+import { withRepository } from "../with-repository.ts";
+
+/** `pgark restore <pgdata>`: plans, says so, and does it. */
+export async function run(run: CommandRun): Promise<number> {
+  const { settings, io } = run;
+  const pgdata = resolve(io.cwd, run.args[0] ?? "");
+  const { json } = settings.values;
+  return withRepository(run, { keys: "all" }, async (repository) => {
+    const { catalog, result } = await makePlan(run, repository);
+    const done = result.kind === "refusal" || settings.values["dry-run"];
+    // The plan comes before the deed; a machine gets one answer, at the end.
+    if (!json || done) {
+      await run.print({ json: () => ({ plan: plannedJson(result), restored: null }), text: () => plannedText(result, run) });
+    }
+    if (result.kind === "refusal") return EXIT.refused;
+    if (done) return EXIT.ok;
+    const restored = await apply(run, repository, catalog, result, pgdata);
+    await run.print({
+      json: () => ({ plan: plannedJson(result), restored }),
+      text: () => restoredText(restored, settings, run.paint),
+    });
+    return EXIT.ok;
+  });
+}
+
+async function apply(
+  run: CommandRun,
+  repository: Repository,
+  catalog: Catalog,
+  plan: RecoveryPlan,
+  pgdata: string,
+): Promise<Restored> {
+  const { settings, io, log, screen } = run;
+  const { values } = settings;
+  const command = restoreCommand(settings, io, { partial: needsPartial(catalog, plan) });
+  const progress = await createProgress({ screen, log, now: io.now, enabled: !values["no-progress"] });
+  try {
+    const applied = await applyRestore(repository, plan, {
+      pgdata,
+      tablespaces: values.tablespace ?? new Map<string, string>(),
+      jobs: values.jobs ?? defaultJobs(io.processors),
+      action: values.action,
+      standby: values.standby,
+      archiving: values.archiving === "on",
+      restoreCommand: command,
+      ...(values.waldir === undefined ? {} : { waldir: values.waldir }),
+      log,
+      onProgress: progress.onProgress,
+      signal: io.signal,
+    });
+    return { pgdata, files: applied.files, bytes: applied.bytes, settings: applied.settings, archiving: values.archiving === "on" };
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Whether replay to the end of the target timeline runs into a segment of which only a `.partial` was archived. */
+export function needsPartial(catalog: Catalog, plan: RecoveryPlan): boolean {
+  const last = plan.wal.filter((need) => need.timeline === plan.timeline).at(-1)?.last;
+  return last !== undefined && catalog.partials.some((partial) => partial.timeline === plan.timeline && partial.segment === last + 1n);
+}

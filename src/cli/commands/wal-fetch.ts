@@ -1,0 +1,28 @@
+import { readClusterIdentity } from "../../postgres/control-file.ts";
+import { fetchWal } from "../../restore/fetch-wal.ts";
+import type { CommandRun } from "../command.ts";
+import { walDataDirectory } from "../data-directory.ts";
+import { WAL_FETCH_EXIT } from "../exit-codes.ts";
+import { isStandby } from "../standby.ts";
+import { FETCH_ATTEMPTS, retryTransient } from "../wal-retry.ts";
+import { withRepository } from "../with-repository.ts";
+
+/** `pgark wal-fetch %f "%p"`: brings one WAL file back. Only a positive "there is none" is answered with 1. */
+export async function run(run: CommandRun): Promise<number> {
+  const { settings, io, log } = run;
+  const [name = "", destination = ""] = run.args;
+  const outcome = await retryTransient(run, FETCH_ATTEMPTS, () =>
+    withRepository(run, { keys: "all" }, (repository) =>
+      fetchWal(repository, {
+        name,
+        destination,
+        identity: readClusterIdentity(walDataDirectory(settings, io)),
+        partial: settings.values.partial || isStandby(io.cwd),
+        signal: io.signal,
+        log,
+      }),
+    ),
+  );
+  if (settings.values.json) await run.print({ json: () => ({ outcome, name }), text: () => "" });
+  return outcome === "absent" ? WAL_FETCH_EXIT.absent : WAL_FETCH_EXIT.delivered;
+}

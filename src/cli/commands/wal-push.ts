@@ -1,0 +1,29 @@
+import { pushWal } from "../../archive/push-wal.ts";
+import type { CommandRun } from "../command.ts";
+import { walDataDirectory } from "../data-directory.ts";
+import { EXIT } from "../exit-codes.ts";
+import { PUSH_ATTEMPTS, retryTransient } from "../wal-retry.ts";
+import { withRepository } from "../with-repository.ts";
+
+/** `pgark wal-push %p`: archives one WAL file. */
+export async function run(run: CommandRun): Promise<number> {
+  const { settings, io, log } = run;
+  const [path = ""] = run.args;
+  const pushed = await retryTransient(run, PUSH_ATTEMPTS, () =>
+    withRepository(run, { keys: "none" }, (repository) =>
+      pushWal(repository, {
+        path,
+        pgdata: walDataDirectory(settings, io),
+        host: io.hostName,
+        level: settings.values["compress-level"],
+        now: io.now(),
+        signal: io.signal,
+        log,
+      }),
+    ),
+  );
+  if (settings.values.json) {
+    await run.print({ json: () => ({ outcome: pushed.outcome, key: pushed.key, storedBytes: pushed.storedBytes }), text: () => "" });
+  }
+  return EXIT.ok;
+}

@@ -1,0 +1,55 @@
+/**
+ * Where the program begins. Small on purpose: it must run, and say what is wrong, on a node that is too old for the rest, and
+ * it must not end with an exit code that PostgreSQL would read as an answer, whatever happens to the rest.
+ */
+import { commandIn } from "./command-names.ts";
+import { enableCompileCache } from "./compile-cache.ts";
+import { failureExitCode, frontAnswer } from "./exit-codes.ts";
+import { isFitNode, unfitNodeMessage } from "./node-version.ts";
+import { isStandby } from "./standby.ts";
+import { watchStopSignals } from "./stop-signals.ts";
+import type { StopSignals } from "./stop-signals.ts";
+
+const FRONT_FLAG = "--through-front";
+
+function main(): void {
+  const throughFront = process.argv[2] === FRONT_FLAG;
+  const argv = process.argv.slice(throughFront ? 3 : 2);
+  const command = commandIn(argv);
+  const exitCode = (code: number): number => (throughFront ? frontAnswer(command, code) : code);
+
+  let stop: StopSignals | undefined;
+  const failure = (error?: unknown): number =>
+    exitCode(failureExitCode(error, { command, standby: isStandby("."), stoppedBy: stop?.stoppedBy() }));
+
+  // Node ends with 0 when nothing is left to do, also when that is a bug: 0 must be earned.
+  process.exitCode = failure();
+  if (!isFitNode(process.versions.node)) {
+    process.stderr.write(unfitNodeMessage(process.versions.node, process.execPath));
+    return;
+  }
+  const crash = (error: unknown): void => {
+    const debug = argv.includes("debug") || process.env["PGARK_LOG_LEVEL"] === "debug";
+    const text = error instanceof Error ? (debug ? error.stack : error.message) : String(error);
+    process.stderr.write(`pgark: this is a bug in pgark: ${text}\n`);
+    process.exit(failure(error));
+  };
+  process.on("uncaughtException", crash);
+  process.on("unhandledRejection", crash);
+  stop = watchStopSignals({
+    on: (signal, listener) => void process.on(signal, listener),
+    now: () => performance.now(),
+    exit: (code) => process.exit(exitCode(code)),
+  });
+  enableCompileCache(process.env);
+  void start(argv, stop).then((code) => process.exit(exitCode(code)), crash);
+}
+
+async function start(argv: readonly string[], stop: StopSignals): Promise<number> {
+  const { installedVersion, processIo } = await import("./process-io.ts");
+  const { runCli } = await import("./run.ts");
+  const io = processIo(argv, stop);
+  return runCli(io, installedVersion(io.install));
+}
+
+main();

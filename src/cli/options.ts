@@ -1,0 +1,238 @@
+import type { CommandName } from "./command-names.ts";
+import { choice, clusterName, duration, flag, list, path, rate, storeUrl, tablespaceMap, text, wholeNumber } from "./option-type.ts";
+import type { OptionType } from "./option-type.ts";
+
+export interface OptionSpec<T> {
+  readonly type: OptionType<T>;
+  /** a sentence for `--help` and docs/configuration.md, without a full stop */
+  readonly description: string;
+  /** which commands know it */
+  readonly commands: "all" | readonly CommandName[];
+  /** the one-letter flag */
+  readonly short?: string;
+  /** what it is when nobody says; `defaultText` says so to people where the value alone does not */
+  readonly default?: T;
+  readonly defaultText?: string;
+  /** an option of one run, which neither the environment nor pgark.yaml may set */
+  readonly flagOnly?: true;
+  /** never in pgark.yaml (it is the path of that file) */
+  readonly notInFile?: true;
+  /** may hold a password: never repeated in a message */
+  readonly secret?: true;
+}
+
+const WAL: readonly CommandName[] = ["wal-push", "wal-fetch"];
+const TARGETED: readonly CommandName[] = ["restore", "plan"];
+const READING: readonly CommandName[] = ["wal-fetch", "backup", "restore", "plan", "list", "show"];
+
+/**
+ * Every option of pgark, declared once. The name is the long flag and the key in pgark.yaml; the environment variable is
+ * `PGARK_` and the name in capitals with underscores. Help, documentation, types and checks are made from this table.
+ */
+export const OPTIONS = {
+  repository: option(storeUrl, {
+    description: "where the repository is: file:///srv/pgark",
+    commands: "all",
+  }),
+  cluster: option(clusterName, {
+    description: "the name of the cluster in the repository",
+    commands: "all",
+  }),
+  config: option(path, {
+    description: "the configuration file",
+    commands: "all",
+    notInFile: true,
+    defaultText: "the first of /etc/pgark/pgark.yaml and $XDG_CONFIG_HOME/pgark/pgark.yaml (~/.config) that exists",
+  }),
+  "identity-file": option(path, {
+    description: "the file with the age identity (secret key) that decrypts backups and WAL",
+    commands: ["init", ...READING],
+  }),
+  "host-key-file": option(path, {
+    description: "the file with this host's own key, which opens manifests but no data",
+    commands: ["init", ...READING],
+    defaultText: "<cluster>.host-key beside the configuration file",
+  }),
+  recipients: option(list, {
+    description: "age recipients (public keys) to encrypt to; when given, the repository must have the same ones",
+    commands: "all",
+  }),
+  pgdata: option(path, {
+    description: "the data directory of the cluster",
+    commands: ["init", "backup", ...WAL],
+    short: "D",
+    defaultText: "$PGDATA; in wal-push and wal-fetch first the working directory, since PostgreSQL runs them in its data directory",
+  }),
+  dbname: option(text, {
+    description: "database name or connection string; PGHOST, PGPORT, PGUSER and the like count as with every PostgreSQL program",
+    commands: ["init", "backup"],
+    short: "d",
+    secret: true,
+  }),
+  jobs: option(wholeNumber(1, 64), {
+    description: "how many workers read, compress and send at once",
+    commands: ["backup", "restore"],
+    short: "j",
+    defaultText: "the number of processors, 4 at most",
+  }),
+  "compress-level": option(wholeNumber(1, 19), {
+    description: "zstd level; higher ones cost much and save little on PostgreSQL's pages",
+    commands: ["backup", "wal-push"],
+    default: 1,
+  }),
+  rate: option(rate, {
+    description: "read no faster than this, to spare the server",
+    commands: ["backup"],
+    defaultText: "no limit",
+  }),
+  "wal-timeout": option(duration, {
+    description: "how long a backup waits for its last WAL to reach the repository",
+    commands: ["backup"],
+    default: 600_000,
+    defaultText: "10min",
+  }),
+  json: option(flag, {
+    description: "write JSON for machines; errors and log lines are JSON too, on stderr",
+    commands: "all",
+    default: false,
+  }),
+  "log-level": option(choice("debug", "info", "warn", "silent"), {
+    description: "which log lines to write to stderr",
+    commands: "all",
+    defaultText: "info; warn in wal-push and wal-fetch, whose stderr is the server's log",
+  }),
+  "log-format": option(choice("text", "json"), {
+    description: "how log lines are written",
+    commands: "all",
+    defaultText: "text; json with --json",
+  }),
+  "no-progress": option(flag, {
+    description: "no progress bar, and no progress lines",
+    commands: ["backup", "restore"],
+    default: false,
+  }),
+  "cluster-identity": option(text, {
+    description: "which life of the cluster, as <major>-<system identifier>, when the repository holds several",
+    commands: ["restore", "plan", "list", "show"],
+    flagOnly: true,
+    defaultText: "the one with the newest backup",
+  }),
+  encrypt: option(flag, {
+    description: "make an age identity and encrypt the repository to it; printed once, or written to --identity-file",
+    commands: ["init"],
+    flagOnly: true,
+    default: false,
+  }),
+  remote: option(flag, {
+    description: "read the cluster over the replication protocol even when its data directory can be read here",
+    commands: ["backup"],
+    default: false,
+  }),
+  fast: option(flag, {
+    description: "begin with an immediate checkpoint instead of waiting for the next one",
+    commands: ["backup"],
+    default: false,
+  }),
+  to: option(text, {
+    description: "where to end: latest, immediate, <time>, lsn:<lsn>, xid:<xid>, name:<restore point>",
+    commands: TARGETED,
+    flagOnly: true,
+    default: "latest",
+  }),
+  timeline: option(text, {
+    description: "the timeline to end on: latest, current (the backup's), or a number",
+    commands: TARGETED,
+    flagOnly: true,
+    default: "latest",
+  }),
+  backup: option(text, {
+    description: "the label of the backup to begin with",
+    commands: TARGETED,
+    flagOnly: true,
+    defaultText: "the best one for the target",
+  }),
+  exclusive: option(flag, {
+    description: "end just before the target instead of just after it",
+    commands: TARGETED,
+    flagOnly: true,
+    default: false,
+  }),
+  action: option(choice("pause", "promote", "shutdown"), {
+    description: "what the server does when it has reached the target",
+    commands: ["restore"],
+    flagOnly: true,
+    default: "pause",
+  }),
+  standby: option(flag, {
+    description: "restore as a standby, which goes on to follow the archive",
+    commands: ["restore"],
+    flagOnly: true,
+    default: false,
+  }),
+  tablespace: option(tablespaceMap, {
+    description: "put the tablespace that was at old (or has that OID) at new; may be repeated",
+    commands: ["restore"],
+    flagOnly: true,
+  }),
+  waldir: option(path, {
+    description: "put pg_wal there and link to it",
+    commands: ["restore"],
+    flagOnly: true,
+  }),
+  archiving: option(choice("off", "on"), {
+    description: "on: this is the real cluster come back, it archives on into its history; off: a clone, which must not",
+    commands: ["restore"],
+    flagOnly: true,
+    default: "off",
+  }),
+  "dry-run": option(flag, {
+    description: "print the plan and touch nothing",
+    commands: ["restore"],
+    flagOnly: true,
+    default: false,
+  }),
+  partial: option(flag, {
+    description: "where a segment does not exist, serve its .partial: for recovery to the very end of a timeline that was left",
+    commands: ["wal-fetch"],
+    flagOnly: true,
+    default: false,
+  }),
+} as const;
+
+export type OptionName = keyof typeof OPTIONS;
+
+type ValueOf<N extends OptionName> = (typeof OPTIONS)[N] extends OptionSpec<infer T> ? T : never;
+
+/** The value of every option; undefined where neither the user nor a fixed default says one. */
+export type OptionValues = {
+  readonly [N in OptionName]: (typeof OPTIONS)[N] extends { readonly default: unknown } ? ValueOf<N> : ValueOf<N> | undefined;
+};
+
+export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[];
+
+/** The declaration of an option, without the type of its value. */
+export function optionSpec(name: OptionName): OptionSpec<unknown> {
+  return OPTIONS[name];
+}
+
+/** `identity-file` -> `PGARK_IDENTITY_FILE`; undefined for options of one run. */
+export function environmentName(name: OptionName): string | undefined {
+  return optionSpec(name).flagOnly ? undefined : `PGARK_${name.replaceAll("-", "_").toUpperCase()}`;
+}
+
+/** The options that pgark.yaml may set. */
+export function fileOptionNames(): readonly OptionName[] {
+  return OPTION_NAMES.filter((name) => !optionSpec(name).flagOnly && !optionSpec(name).notInFile);
+}
+
+/** The options of a command, in the order of the table. */
+export function optionsOf(command: CommandName): readonly OptionName[] {
+  return OPTION_NAMES.filter((name) => {
+    const { commands } = optionSpec(name);
+    return commands === "all" || commands.includes(command);
+  });
+}
+
+function option<T, const S extends Omit<OptionSpec<T>, "type">>(type: OptionType<T>, spec: S): S & { readonly type: OptionType<T> } {
+  return { ...spec, type };
+}

@@ -1,0 +1,41 @@
+import type { Paint } from "./colours.ts";
+import { formatBytes, plural } from "./format.ts";
+import { section } from "./plan-text.ts";
+import type { Settings } from "./settings.ts";
+
+export interface Restored {
+  readonly pgdata: string;
+  readonly files: number;
+  readonly bytes: number;
+  /** the lines written into postgresql.auto.conf */
+  readonly settings: readonly string[];
+  readonly archiving: boolean;
+}
+
+/** The end of a restore: what was done, what was set, and how to go on. */
+export function restoredText(restored: Restored, settings: Settings, paint: Paint): string {
+  const { pgdata } = restored;
+  return (
+    `\n${paint("green", "restored")} ${formatBytes(restored.bytes)} in ${plural(restored.files, "file")} to ${pgdata}\n` +
+    section("set in postgresql.auto.conf", restored.settings, paint) +
+    section("how to go on", nextSteps(restored, settings), paint)
+  );
+}
+
+function nextSteps({ pgdata, archiving }: Restored, { values }: Settings): readonly string[] {
+  const start = [
+    `start the server: pg_ctl -D ${pgdata} start`,
+    "it replays WAL from the repository; its log says when the target is reached",
+    ...(values.action === "pause" && !values.standby && values.to !== "latest"
+      ? ["it pauses there: look at the data, then SELECT pg_wal_replay_resume() opens it for writing"]
+      : []),
+  ];
+  if (archiving) return [...start, "it archives on into the history it came from: see that no other server does"];
+  return [
+    ...start,
+    "archiving is off, so that two clusters do not write one history. To give this one an archive of its own:",
+    `  pgark init --cluster <another name> --pgdata ${pgdata}`,
+    "  set archive_mode = on and the archive_command that init prints, restart, and take a backup",
+    "if this is the real cluster come back, restore it with --archiving on instead",
+  ];
+}

@@ -1,0 +1,28 @@
+import { isPgarkError } from "../errors.ts";
+import { retry } from "../retry.ts";
+import type { CommandRun } from "./command.ts";
+
+/** PostgreSQL itself comes back after a failed push, within a minute. */
+export const PUSH_ATTEMPTS = 3;
+/** A failed fetch stops a recovery: worth some half a minute of patience. */
+export const FETCH_ATTEMPTS = 8;
+
+/** Works through the moments in which a store does not answer, and says so in the server's log. */
+export async function retryTransient<T>(run: CommandRun, attempts: number, work: () => Promise<T>): Promise<T> {
+  return retry(work, {
+    attempts,
+    firstDelayMs: 250,
+    maxDelayMs: 8000,
+    random: run.io.random,
+    sleep: run.io.sleep,
+    signal: run.io.signal,
+    onRetry: (error, attempt, delayMs) => {
+      const problem = error instanceof Error ? error.message : String(error);
+      run.log.warn(`${problem}; trying again`, {
+        attempt,
+        delayMs,
+        ...(isPgarkError(error) && error.object !== undefined ? { object: error.object } : {}),
+      });
+    },
+  });
+}

@@ -1,0 +1,69 @@
+import { readSkippableFrame, skippableFrame } from "./zstd-frames.ts";
+
+/**
+ * What the first bytes of an object say in the clear, so that a writer that cannot decrypt still knows whether "exists" means
+ * the same content, and whose it is.
+ */
+export interface ObjectHead {
+  /** SHA-256 of the plain content, hexadecimal */
+  readonly sha256: string;
+  /** bytes of the plain content */
+  readonly size: number;
+  /** who wrote it: a host name */
+  readonly writer: string;
+  readonly written: Date;
+}
+
+/** The type of our stanza in an age header, and the first word of the skippable frame. */
+const headType = "pgark/head-v1";
+
+/** Enough for the head of any object: our stanza or frame comes first. */
+export const headReadSize = 1024;
+
+/** The words of the head: its type, then `name=value` pairs that hold neither spaces nor controls. */
+export function headStanza(head: ObjectHead): readonly string[] {
+  return [
+    headType,
+    `sha256=${head.sha256}`,
+    `size=${head.size}`,
+    `writer=${encodeURIComponent(head.writer.slice(0, 200)) || "-"}`,
+    `written=${head.written.toISOString()}`,
+  ];
+}
+
+/** The head of an object that is not encrypted: a zstd frame that decompressors pass over. */
+export function headFrame(head: ObjectHead): Uint8Array {
+  return skippableFrame(Buffer.from(headStanza(head).join(" ")));
+}
+
+/** The head in the first `headReadSize` bytes of an object, encrypted or not; undefined when there is none. */
+export function readObjectHead(bytes: Uint8Array): ObjectHead | undefined {
+  const frame = readSkippableFrame(bytes);
+  if (frame !== undefined) return parseHead(Buffer.from(frame).toString("latin1"));
+  const line = /^age-encryption\.org\/v1\n-> ([^\n]+)\n/.exec(Buffer.from(bytes).toString("latin1"))?.[1];
+  return line === undefined ? undefined : parseHead(line);
+}
+
+function parseHead(line: string): ObjectHead | undefined {
+  const [type, ...pairs] = line.split(" ");
+  if (type !== headType) return undefined;
+  const fields = new Map(
+    pairs.map((pair) => {
+      const equals = pair.indexOf("=");
+      return [pair.slice(0, equals), pair.slice(equals + 1)] as const;
+    }),
+  );
+  const sha256 = fields.get("sha256");
+  const written = new Date(fields.get("written") ?? Number.NaN);
+  const size = Number(fields.get("size"));
+  if (sha256 === undefined || !/^[0-9a-f]{64}$/.test(sha256) || !Number.isSafeInteger(size)) return undefined;
+  return { sha256, size, writer: decodeWriter(fields.get("writer")), written };
+}
+
+function decodeWriter(text: string | undefined): string {
+  try {
+    return decodeURIComponent(text ?? "unknown");
+  } catch {
+    return "unknown"; // damaged; it only serves an error message
+  }
+}

@@ -1,0 +1,53 @@
+import { generateX25519Identity, identityToRecipient } from "age-encryption";
+import { PgarkError } from "../errors.ts";
+
+/** A key pair in age's own text forms. */
+export interface KeyPair {
+  /** the secret, `AGE-SECRET-KEY-1...` */
+  readonly identity: string;
+  /** the public key, `age1...` */
+  readonly recipient: string;
+}
+
+export async function generateKeyPair(): Promise<KeyPair> {
+  const identity = await generateX25519Identity();
+  return { identity, recipient: await identityToRecipient(identity) };
+}
+
+/** The public key of a secret one. Throws `usage` without repeating what it was given. */
+export async function recipientOf(identity: string): Promise<string> {
+  try {
+    return await identityToRecipient(identity);
+  } catch {
+    // The cause is left out: it could carry a part of the secret.
+    throw new PgarkError("usage", "not an age identity", {
+      operation: "read identity",
+      hint: "an identity is a line that begins with AGE-SECRET-KEY-1",
+    });
+  }
+}
+
+/** The identities in a file as `age-keygen` writes it: one a line, comments with `#`. */
+export function parseIdentityFile(text: string): string[] {
+  const lines = text.split(/\r?\n/).map((line) => line.trim());
+  const identities = lines.filter((line) => line !== "" && !line.startsWith("#"));
+  if (identities.length === 0 || identities.some((line) => !/^AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]+$/.test(line))) {
+    throw new PgarkError("usage", "not an identity file", {
+      operation: "read identity",
+      hint: "it holds one AGE-SECRET-KEY-1... a line, as age-keygen writes it; passphrase-protected files are not read",
+    });
+  }
+  return identities;
+}
+
+/** Throws `usage` unless `text` is a public key that objects can be encrypted to. */
+export function checkRecipient(text: string): void {
+  if (/^age1[0-9a-z]{20,}$/.test(text)) return;
+  throw new PgarkError("usage", "not an age recipient", {
+    operation: "read recipient",
+    object: text.startsWith("AGE-SECRET") ? undefined : text,
+    hint: text.startsWith("AGE-SECRET")
+      ? "this is a secret key; the recipient is the public one, which begins with age1"
+      : "a recipient is a public key that begins with age1",
+  });
+}

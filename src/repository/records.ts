@@ -1,0 +1,102 @@
+import { PgarkError } from "../errors.ts";
+import type { ObjectStore, SignalOption } from "../storage/object-store.ts";
+import { formatVersion } from "./layout.ts";
+
+/** Small JSON objects in the clear: `cluster.json`, `identity.json`, `backup.json`. LSNs and identifiers are strings in them. */
+export type JsonRecord = Readonly<Record<string, unknown>>;
+
+export function encodeRecord(fields: JsonRecord): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ format: formatVersion, ...fields }, undefined, 2)}\n`);
+}
+
+/** Reads a record and checks its format; a newer one is refused by name. */
+export async function readRecord(store: ObjectStore, key: string, options: SignalOption): Promise<FieldReader> {
+  return decodeRecord(key, await store.get(key, options));
+}
+
+export function decodeRecord(key: string, bytes: Uint8Array): FieldReader {
+  let fields: unknown;
+  try {
+    fields = JSON.parse(Buffer.from(bytes).toString("utf8"));
+  } catch (error) {
+    throw new PgarkError("corrupt", "not JSON", { operation: "read record", object: key, cause: error });
+  }
+  if (typeof fields !== "object" || fields === null || Array.isArray(fields)) {
+    throw new PgarkError("corrupt", "not a JSON object", { operation: "read record", object: key });
+  }
+  const reader = new FieldReader(key, fields as JsonRecord);
+  checkFormat(key, reader.number("format"));
+  return reader;
+}
+
+/** Refuses what a newer pgark wrote. */
+export function checkFormat(key: string, format: number): void {
+  if (format <= formatVersion) return;
+  throw new PgarkError("newer-format", `it is of format ${format}, and this pgark reads up to ${formatVersion}`, {
+    operation: "read record",
+    object: key,
+    hint: "use the version of pgark that wrote it, or a later one",
+  });
+}
+
+/** Takes typed fields out of a record; throws `corrupt` with the field's name when one is missing or of another type. */
+export class FieldReader {
+  readonly key: string;
+  readonly #fields: JsonRecord;
+
+  constructor(key: string, fields: JsonRecord) {
+    this.key = key;
+    this.#fields = fields;
+  }
+
+  has(name: string): boolean {
+    return this.#fields[name] !== undefined && this.#fields[name] !== null;
+  }
+
+  string(name: string): string {
+    const value = this.#fields[name];
+    return typeof value === "string" ? value : this.#fail(name, "text");
+  }
+
+  number(name: string): number {
+    const value = this.#fields[name];
+    return typeof value === "number" && Number.isSafeInteger(value) ? value : this.#fail(name, "a whole number");
+  }
+
+  boolean(name: string): boolean {
+    const value = this.#fields[name];
+    return typeof value === "boolean" ? value : this.#fail(name, "true or false");
+  }
+
+  date(name: string): Date {
+    const date = new Date(this.string(name));
+    return Number.isNaN(date.getTime()) ? this.#fail(name, "a date") : date;
+  }
+
+  oneOf<T extends string>(name: string, ...values: readonly T[]): T {
+    const found = values.find((value) => value === this.#fields[name]);
+    return found ?? this.#fail(name, values.join(" or "));
+  }
+
+  strings(name: string): readonly string[] {
+    const value = this.#fields[name];
+    if (!Array.isArray(value)) return this.#fail(name, "a list");
+    return value.map((item: unknown) => (typeof item === "string" ? item : this.#fail(name, "a list of texts")));
+  }
+
+  record(name: string): FieldReader {
+    const value = this.#fields[name];
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return this.#fail(name, "an object");
+    return new FieldReader(`${this.key}: ${name}`, value as JsonRecord);
+  }
+
+  records(name: string): readonly FieldReader[] {
+    const value = this.#fields[name];
+    if (!Array.isArray(value)) return this.#fail(name, "a list");
+    return value.map((item: unknown) => new FieldReader(`${this.key}: ${name}`, item as JsonRecord));
+  }
+
+  #fail(name: string, wanted: string): never {
+    throw new PgarkError("corrupt", `the field "${name}" is not ${wanted}`, { operation: "read record", object: this.key });
+  }
+}

@@ -1,0 +1,65 @@
+import { fileURLToPath } from "node:url";
+import { MessageChannel } from "node:worker_threads";
+import { Piscina } from "piscina";
+import { PgarkError } from "../../errors.ts";
+import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask, Frames } from "./pack-tasks.ts";
+import type { Outcome } from "./worker-outcome.ts";
+import { endOfMessages } from "./worker-outcome.ts";
+
+/** The tasks that workers know, by name. */
+interface WorkerTasks {
+  readonly buildPack: { readonly task: BuildPackTask; readonly result: BuiltPack };
+  readonly compressFrames: { readonly task: CompressTask; readonly result: Frames };
+  readonly extractPack: { readonly task: ExtractPackTask; readonly result: void };
+}
+
+/** Threads for the work per byte. */
+export class WorkerPool {
+  readonly threads: number;
+  readonly #pool: Piscina;
+
+  /** @param threads at least 1; each takes about 35 MB */
+  constructor(threads: number) {
+    this.threads = threads;
+    this.#pool = new Piscina({
+      filename: workerFile(),
+      minThreads: 1,
+      maxThreads: threads,
+      idleTimeout: 60_000,
+      // The ciphers allocate what they return; a small young generation has it collected soon.
+      resourceLimits: { maxYoungGenerationSizeMb: 2 },
+    });
+  }
+
+  /** Runs a task in the next free worker. `port` is the worker's end of a channel for what passes meanwhile. */
+  async run<N extends keyof WorkerTasks>(
+    name: N,
+    task: Omit<WorkerTasks[N]["task"], "port">,
+    onMessage: (message: unknown) => void,
+  ): Promise<WorkerTasks[N]["result"]> {
+    const { port1, port2 } = new MessageChannel();
+    const ended = new Promise<void>((resolve) => {
+      port1.on("message", (message: unknown) => (message === endOfMessages ? resolve() : onMessage(message)));
+    });
+    try {
+      const options = { name, transferList: [port2] };
+      const outcome = (await this.#pool.run({ ...task, port: port2 }, options)) as Outcome<WorkerTasks[N]["result"]>;
+      // The result travels another way than the messages and may overtake them.
+      await ended;
+      if (outcome.kind === "value") return outcome.value;
+      throw new PgarkError(outcome.code, outcome.message, outcome);
+    } finally {
+      port1.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+}
+
+/** The worker's bundle lies beside the main one; when run from source (tests), in the build's folder. */
+function workerFile(): string {
+  const fromSource = import.meta.url.endsWith(".ts");
+  return fileURLToPath(new URL(fromSource ? "../../../dist/worker.cjs" : "./worker.cjs", import.meta.url));
+}

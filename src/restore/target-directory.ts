@@ -1,0 +1,117 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, symlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { errnoOf, ioError, PgarkError } from "../errors.ts";
+import type { Log } from "../log.ts";
+
+/** Stands in a data directory while it is being restored, so that the next try knows that it may begin anew. */
+const markerName = "pgark.restoring";
+
+export interface TargetDirectories {
+  readonly pgdata: string;
+  /** where tablespaces go, by oid */
+  readonly tablespaces: ReadonlyMap<number, string>;
+  /** where `pg_wal` goes when not into PGDATA */
+  readonly waldir: string | undefined;
+}
+
+/**
+ * Makes the directories of a restore ready: absent or empty, or left by a restore that did not finish, in which case they are
+ * emptied. Refuses anything else; nothing of anybody's is ever removed.
+ */
+export function prepareTarget(target: TargetDirectories, bytes: number, log: Log): void {
+  const marker = path.join(target.pgdata, markerName);
+  const unfinished = readMarker(marker);
+  if (unfinished !== undefined && !existsSync(path.join(target.pgdata, "global/pg_control"))) {
+    log.info(`beginning anew: an earlier restore into ${target.pgdata} did not finish`);
+    for (const directory of [...unfinished, target.pgdata]) empty(directory);
+  }
+  const all = [target.pgdata, ...target.tablespaces.values(), ...(target.waldir === undefined ? [] : [target.waldir])];
+  refuseOverlap(all);
+  for (const directory of all) refuseOccupied(directory);
+  for (const directory of all) create(directory);
+  refuseTooSmall(target, bytes);
+  writeFileSync(marker, `${JSON.stringify({ directories: all.slice(1) })}\n`, { mode: 0o600 });
+  if (target.waldir !== undefined) symlinkSync(target.waldir, path.join(target.pgdata, "pg_wal"));
+  if (target.tablespaces.size > 0) create(path.join(target.pgdata, "pg_tblspc"));
+  for (const [oid, directory] of target.tablespaces) {
+    symlinkSync(directory, path.join(target.pgdata, "pg_tblspc", String(oid)));
+  }
+}
+
+/** Says that the restore is whole. */
+export function removeMarker(pgdata: string): void {
+  rmSync(path.join(pgdata, markerName), { force: true });
+}
+
+function readMarker(marker: string): readonly string[] | undefined {
+  try {
+    const content = JSON.parse(readFileSync(marker, "utf8")) as { readonly directories?: unknown };
+    const { directories } = content;
+    return Array.isArray(directories) ? directories.filter((item) => typeof item === "string") : [];
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
+    return []; // cut short by a crash: there was nothing else yet
+  }
+}
+
+function refuseOccupied(directory: string): void {
+  const names = entriesOf(directory);
+  if (names.length === 0) return;
+  const running = names.includes("postmaster.pid");
+  throw new PgarkError(
+    "refused",
+    running ? "a server is running there, or was when it crashed" : "the directory is not empty",
+    {
+      operation: "restore",
+      object: directory,
+      hint: running
+        ? "stop it (pg_ctl stop) and move the directory away, or restore into another one"
+        : "restore into an empty directory, or move this one away; a tablespace's place is changed with --tablespace old=new",
+    },
+  );
+}
+
+function refuseOverlap(directories: readonly string[]): void {
+  for (const [index, one] of directories.entries()) {
+    const other = directories.find((candidate, at) => at !== index && `${one}/`.startsWith(`${candidate}/`));
+    if (other === undefined) continue;
+    throw new PgarkError("refused", `the directory lies within another one of the restore, ${other}`, {
+      operation: "restore",
+      object: one,
+      hint: "give each tablespace, and pg_wal, a directory of its own: --tablespace old=new, --waldir",
+    });
+  }
+}
+
+function refuseTooSmall(target: TargetDirectories, bytes: number): void {
+  // With tablespaces elsewhere it is not known here what goes where.
+  if (target.tablespaces.size > 0) return;
+  const { bavail, bsize } = statfsSync(target.pgdata);
+  if (bavail * bsize >= bytes) return;
+  throw new PgarkError("refused", `the file system has ${bavail * bsize} bytes left and the backup needs ${bytes}`, {
+    operation: "restore",
+    object: target.pgdata,
+    hint: "free some space, or restore to another file system",
+  });
+}
+
+function entriesOf(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw ioError("restore", directory, error);
+  }
+}
+
+function empty(directory: string): void {
+  for (const name of entriesOf(directory)) rmSync(path.join(directory, name), { recursive: true, force: true });
+}
+
+function create(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw ioError("create directory", directory, error);
+  }
+}

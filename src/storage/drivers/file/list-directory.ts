@@ -1,0 +1,51 @@
+import { lstatSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { errnoOf } from "../../../errors.ts";
+import type { ObjectInfo } from "../../object-store.ts";
+import { temporaryFolder } from "./durable-write.ts";
+
+/**
+ * All files below `root` whose key begins with `prefix`, in byte order of the keys, after `startAfter`. Holds one directory per
+ * level. Synchronous calls: a stat through the thread pool costs ten times as much, and a repository has millions of files.
+ */
+export function* listDirectory(root: string, prefix: string, startAfter: string): Generator<ObjectInfo> {
+  const slash = prefix.lastIndexOf("/");
+  yield* walk(root, prefix.slice(0, slash + 1), prefix, startAfter);
+}
+
+function* walk(root: string, folder: string, prefix: string, startAfter: string): Generator<ObjectInfo> {
+  for (const entry of sortedEntries(root, folder)) {
+    const key = folder + entry;
+    if (entry.endsWith("/")) {
+      const mayHold = key.startsWith(prefix) || prefix.startsWith(key);
+      // Everything below a folder sorts before "folder0" ("0" follows "/"), so a whole folder can be passed over.
+      if (mayHold && `${key.slice(0, -1)}0` > startAfter) yield* walk(root, key, prefix, startAfter);
+    } else if (key.startsWith(prefix) && key > startAfter) {
+      const info = infoOf(root, key);
+      if (info !== undefined) yield info;
+    }
+  }
+}
+
+/** Names in byte order as they stand in keys: folders with their slash, so that "a.b" comes before "a/". */
+export function sortedEntries(root: string, folder: string): readonly string[] {
+  try {
+    return readdirSync(path.join(root, folder), { withFileTypes: true })
+      .filter((entry) => !(folder === "" && entry.name === temporaryFolder))
+      .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function infoOf(root: string, key: string): ObjectInfo | undefined {
+  try {
+    const found = lstatSync(path.join(root, key));
+    return { key, size: found.size, modified: found.mtime };
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined; // deleted since the directory was read
+    throw error;
+  }
+}

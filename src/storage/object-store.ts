@@ -1,0 +1,87 @@
+/**
+ * The one contract between pgark and whatever keeps its bytes. A driver is one folder under `drivers/`.
+ *
+ * What every driver must keep, and the conformance suite proves:
+ * - **Durable.** When a write returns, the object survives a crash of the machine (file: fsync of file and directories).
+ * - **Whole or not at all.** No reader ever sees part of an object; a writer that dies leaves nothing under the key.
+ * - **Create only.** With `ifAbsent`, exactly one of any number of concurrent writers of a key wins; the others get `exists`.
+ *   A store that cannot do so says `conditionalCreate: false`.
+ * - **Read after write.** A returned write is seen by every later get, head and list.
+ * - **Typed errors.** `PgarkError` with code `not-found` only when the store answered so positively; `exists`, `denied`,
+ *   `throttled`, `unavailable`, `corrupt` otherwise. Never `not-found` for "could not find out".
+ * - **Keys** are relative paths of printable characters without a leading slash; lists come in byte order of the keys.
+ */
+export interface ObjectStore {
+  /** where it is, for people; holds no secrets */
+  readonly url: string;
+  readonly capabilities: StoreCapabilities;
+
+  /** Writes a whole small object (up to about 32 MiB) at once. */
+  put(key: string, body: Uint8Array, options: PutOptions): Promise<void>;
+
+  /** Begins a large object whose size is not known. Parts may be sent concurrently; the object appears with `complete`. */
+  beginUpload(key: string, options: PutOptions): Promise<Upload>;
+
+  /** The bytes of an object, or of a range of it; a range past the end is cut, one that begins at or past the end is empty. */
+  get(key: string, options?: GetOptions): Promise<Uint8Array>;
+
+  head(key: string, options?: SignalOption): Promise<ObjectInfo>;
+
+  /** Objects whose key begins with `prefix`, in byte order, after `startAfter` when given. */
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
+
+  /** The distinct next path components below `prefix` (which ends in "/" or is empty), each with its trailing slash. */
+  listFolders(prefix: string, options?: SignalOption): Promise<readonly string[]>;
+
+  /** Deletes objects; keys that do not exist are not an error. */
+  delete(keys: readonly string[], options?: SignalOption): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+export interface StoreCapabilities {
+  /** bytes of each part of a large object but the last */
+  readonly partSize: number;
+  /** whether `ifAbsent` is atomic */
+  readonly conditionalCreate: boolean;
+}
+
+export interface ObjectInfo {
+  readonly key: string;
+  /** bytes as stored */
+  readonly size: number;
+  readonly modified: Date;
+}
+
+export interface SignalOption {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PutOptions extends SignalOption {
+  /** create only: fail with `exists` when the key is taken */
+  readonly ifAbsent: boolean;
+}
+
+export interface GetOptions extends SignalOption {
+  readonly range?: ByteRange | undefined;
+}
+
+/** `length` bytes from `offset` on. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface ListOptions extends SignalOption {
+  readonly startAfter?: string | undefined;
+}
+
+/** A large object in the making. All parts but the last have the store's `partSize` bytes. */
+export interface Upload {
+  /** Sends part `index` (from 0). The buffer may be reused once the promise resolves. */
+  part(index: number, body: Uint8Array): Promise<void>;
+  /** Makes the object appear, durable and whole, or throws `exists`. */
+  complete(): Promise<void>;
+  /** Forgets everything that was sent. Never throws for an upload that is gone already. */
+  abort(): Promise<void>;
+}

@@ -1,0 +1,37 @@
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { PgarkError } from "../errors.ts";
+import type { ObjectStore } from "./object-store.ts";
+
+/**
+ * Opens the store that `url` names. Only that driver's code is loaded. A plain absolute path is a file repository too.
+ * Throws `usage` for anything else.
+ */
+export async function openStore(url: string): Promise<ObjectStore> {
+  if (path.isAbsolute(url)) return openFileStore(path.resolve(url));
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
+  if (scheme === "file") return openFileStore(filePathOf(url));
+  throw new PgarkError("usage", scheme === undefined ? "not a repository URL" : `no driver for "${scheme}:"`, {
+    operation: "open repository",
+    object: url,
+    hint: "a repository is named by its URL, such as file:///srv/pgark",
+  });
+}
+
+async function openFileStore(root: string): Promise<ObjectStore> {
+  const { FileStore } = await import("./drivers/file/file-store.ts");
+  return new FileStore(root);
+}
+
+function filePathOf(url: string): string {
+  try {
+    return path.resolve(fileURLToPath(url));
+  } catch (error) {
+    throw new PgarkError("usage", "not a file URL", {
+      operation: "open repository",
+      object: url,
+      cause: error,
+      hint: "a file repository is written with three slashes: file:///srv/pgark",
+    });
+  }
+}

@@ -1,0 +1,122 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { environmentName, OPTION_NAMES, optionSpec, optionsOf } from "../../src/cli/options.ts";
+import type { OptionName } from "../../src/cli/options.ts";
+import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
+import { hostKeyPath, required, resolveSettings } from "../../src/cli/settings.ts";
+import type { Settings } from "../../src/cli/settings.ts";
+import { temporaryDirectory } from "../helpers/temp.ts";
+import { testIo } from "./test-io.ts";
+
+async function settingsOf(argv: readonly string[], env: Readonly<Record<string, string>> = {}, cwd = "/nowhere"): Promise<Settings> {
+  const line = parseCommandLine(argv, "0", undefined);
+  if (line.kind !== "run") expect.unreachable("not a command to run");
+  return resolveSettings(line.command.name, line.flags, testIo({ env, cwd }));
+}
+
+describe("precedence", () => {
+  test("flags go before the environment, the environment before pgark.yaml, pgark.yaml before the default", async () => {
+    await using directory = await temporaryDirectory();
+    const config = join(directory.path, "pgark.yaml");
+    await writeFile(config, "compress-level: 3\ncluster: from-file\n");
+    const env = { PGARK_CONFIG: config };
+    const level = async (argv: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<number> =>
+      (await settingsOf(["backup", ...argv], { ...env, ...more })).values["compress-level"];
+    expect((await settingsOf(["backup"])).values["compress-level"]).toBe(1);
+    expect(await level([])).toBe(3);
+    expect(await level([], { PGARK_COMPRESS_LEVEL: "5" })).toBe(5);
+    expect(await level(["--compress-level", "7"], { PGARK_COMPRESS_LEVEL: "5" })).toBe(7);
+    const settings = await settingsOf(["backup"], env);
+    expect(settings.values.cluster).toBe("from-file");
+    expect(settings.origins.get("cluster")).toBe("file");
+    expect(settings.configFile).toBe(config);
+  });
+
+  test("a variable that is set to nothing counts as not set", async () => {
+    expect((await settingsOf(["backup"], { PGARK_COMPRESS_LEVEL: "" })).values["compress-level"]).toBe(1);
+  });
+
+  test("variables that are no option are none of our business: Kubernetes sets PGARK_PORT for a service named pgark", async () => {
+    await expect(settingsOf(["backup"], { PGARK_PORT: "tcp://10.0.0.1:80", PGARK_SERVICE_HOST: "x" })).resolves.toBeDefined();
+  });
+
+  test("an option of one run cannot come from the environment", async () => {
+    expect((await settingsOf(["restore", "/x"], { PGARK_DRY_RUN: "on", PGARK_ARCHIVING: "on" })).values).toMatchObject({
+      "dry-run": false,
+      archiving: "off",
+    });
+  });
+
+  test("an option of another command is neither read nor checked", async () => {
+    expect((await settingsOf(["list"], { PGARK_JOBS: "many" })).values.jobs).toBeUndefined();
+  });
+});
+
+describe("flags", () => {
+  test("--no-progress is an option of its own, off unless given", async () => {
+    expect((await settingsOf(["backup"])).values["no-progress"]).toBe(false);
+    expect((await settingsOf(["backup", "--no-progress"])).values["no-progress"]).toBe(true);
+    expect((await settingsOf(["backup"], { PGARK_NO_PROGRESS: "yes" })).values["no-progress"]).toBe(true);
+  });
+
+  test("lists and mappings may be repeated", async () => {
+    const { values } = await settingsOf(["restore", "/x", "--tablespace", "/a=/b", "--tablespace=16384=/c", "--recipients", "k1,k2", "--recipients", "k3"]);
+    expect([...(values.tablespace ?? [])]).toEqual([["/a", "/b"], ["16384", "/c"]]);
+    expect(values.recipients).toEqual(["k1", "k2", "k3"]);
+    await expect(settingsOf(["restore", "/x", "--tablespace", "/a=/b", "--tablespace", "/a=/c"])).rejects.toThrow("mapped twice");
+  });
+
+  test("paths are relative to where pgark was called", async () => {
+    expect((await settingsOf(["backup", "-D", "data"], {}, "/srv")).values.pgdata).toBe("/srv/data");
+  });
+
+  test("a wrong value names the spelling that was used", async () => {
+    await expect(settingsOf(["backup", "--jobs", "0"])).rejects.toMatchObject({ code: "usage", object: "--jobs" });
+    await expect(settingsOf(["backup"], { PGARK_JOBS: "x" })).rejects.toMatchObject({ code: "usage", object: "PGARK_JOBS" });
+  });
+
+  test("a missing setting is asked for in all three spellings", async () => {
+    const settings = await settingsOf(["list"]);
+    expect(() => required(settings, "repository")).toThrow(
+      expect.objectContaining({ hint: "give it as --repository, PGARK_REPOSITORY in the environment, or repository: in pgark.yaml" }),
+    );
+  });
+});
+
+test("the host key lies beside the configuration, named for its cluster", async () => {
+  await using directory = await temporaryDirectory();
+  const config = join(directory.path, "pgark.yaml");
+  await writeFile(config, "cluster: main");
+  expect(hostKeyPath(await settingsOf(["backup", "--config", config]), "main")).toBe(join(directory.path, "main.host-key"));
+  expect(hostKeyPath(await settingsOf(["backup", "--host-key-file", "/k"]), "main")).toBe("/k");
+});
+
+describe("the table of options", () => {
+  test("every option has one name in all spellings", () => {
+    expect(environmentName("identity-file")).toBe("PGARK_IDENTITY_FILE");
+    for (const name of OPTION_NAMES) expect(name).toMatch(/^[a-z]+(-[a-z]+)*$/);
+  });
+
+  test("the defaults are values that the options themselves accept", () => {
+    for (const name of OPTION_NAMES) {
+      const { default: fallback, type } = optionSpec(name);
+      if (typeof fallback === "string" || typeof fallback === "boolean") expect(type.fromYaml(fallback)).toBe(fallback);
+      if (typeof fallback === "number" && !name.endsWith("timeout")) expect(type.fromText([String(fallback)])).toBe(fallback);
+    }
+    expect(optionSpec("wal-timeout").type.fromText([optionSpec("wal-timeout").defaultText ?? ""])).toBe(optionSpec("wal-timeout").default);
+  });
+
+  test("no text whatever makes an option do anything but accept it or refuse it as a value error", () => {
+    fc.assert(
+      fc.property(fc.constantFrom<OptionName>(...optionsOf("restore"), ...optionsOf("backup")), fc.string(), (name, text) => {
+        try {
+          optionSpec(name).type.fromText([text]);
+        } catch (error) {
+          expect((error as Error).name).toBe("ValueError");
+        }
+      }),
+    );
+  });
+});

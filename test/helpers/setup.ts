@@ -1,0 +1,4 @@
+import { afterAll } from "vitest";
+import { disposeEverything } from "./cleanup.ts";
+
+afterAll(disposeEverything);
