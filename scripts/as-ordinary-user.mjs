@@ -12,6 +12,7 @@ import { chmod, chown, cp, mkdir, mkdtemp, readdir, readlink, rm } from "node:fs
 import { constants, tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const project = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -29,6 +30,7 @@ export const isRoot = process.getuid?.() === 0;
  * @returns {Promise<number>} the exit code; 128 + n when signal n ended the command
  */
 export async function asOrdinaryUser({ command, args = [], env = {}, collect }) {
+  const signals = catchSignals();
   const directory = await mkdtemp(join(tmpdir(), "pgark-run-"));
   try {
     await chmod(directory, 0o755);
@@ -38,27 +40,25 @@ export async function asOrdinaryUser({ command, args = [], env = {}, collect }) 
       if (user !== undefined) await chown(join(directory, name), user.uid, user.gid);
     }
     const cwd = user === undefined ? project : await stage(directory, user);
-    const code = await runForwardingSignals(
-      user === undefined ? [command, ...args] : [...user.become, command, ...args],
-      {
-        cwd,
-        stdio: ["ignore", "inherit", "inherit"],
-        env: {
-          ...process.env,
-          ...env,
-          PATH: [join(cwd, "node_modules/.bin"), process.env.PATH].join(delimiter),
-          HOME: join(directory, "home"),
-          TMPDIR: join(directory, "tmp"),
-          PGARK_RUN_DIRECTORY: join(directory, "out"),
-          ...(user === undefined ? {} : { USER: "nobody", LOGNAME: "nobody" }),
-        },
+    const code = await signals.run(user === undefined ? [command, ...args] : [...user.become, command, ...args], {
+      cwd,
+      stdio: ["ignore", "inherit", "inherit"],
+      env: {
+        ...process.env,
+        ...env,
+        PATH: [join(cwd, "node_modules/.bin"), process.env.PATH].join(delimiter),
+        HOME: join(directory, "home"),
+        TMPDIR: join(directory, "tmp"),
+        PGARK_RUN_DIRECTORY: join(directory, "out"),
+        ...(user === undefined ? {} : { USER: "nobody", LOGNAME: "nobody" }),
       },
-    );
+    });
     await collect?.(join(directory, "out"));
     return code;
   } finally {
     await killWhatRunsIn(directory);
-    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+    await rm(directory, { recursive: true, force: true, maxRetries: 10 });
+    signals.release();
   }
 }
 
@@ -110,41 +110,59 @@ async function readableByEverybody(directory) {
   return stdout === "";
 }
 
-/** The command gets a process group of its own, so that Ctrl-C reaches it once, through us, and we outlive it to tidy up. */
-function runForwardingSignals([command, ...args], options) {
-  return new Promise((fulfil, reject) => {
-    const child = spawn(command, args, { ...options, detached: true });
-    let interrupted = false;
-    const forward = (signal) => {
-      try {
-        process.kill(-Number(child.pid), interrupted ? "SIGKILL" : signal);
-      } catch (error) {
-        if (error.code !== "ESRCH") throw error;
-      }
-      interrupted = true;
-    };
-    const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
-    for (const signal of signals) process.on(signal, forward);
-    const settle = (action) => {
-      for (const signal of signals) process.off(signal, forward);
-      action();
-    };
-    child.on("error", (error) => settle(() => reject(error)));
-    child.on("exit", (code, signal) => settle(() => fulfil(code ?? 128 + (constants.signals[signal] ?? 0))));
-  });
+/**
+ * From here to `release` a signal ends the command, not us: we still have to tidy up. The command gets a process group of
+ * its own, so that Ctrl-C reaches it once, through us; a second one is for the impatient.
+ */
+function catchSignals() {
+  const names = ["SIGINT", "SIGTERM", "SIGHUP"];
+  let caught;
+  let child;
+  const onSignal = (signal) => {
+    if (child !== undefined) killGroup(child.pid, caught === undefined ? signal : "SIGKILL");
+    caught = signal;
+  };
+  for (const name of names) process.on(name, onSignal);
+  const codeOf = (signal) => 128 + constants.signals[signal];
+  return {
+    run: ([command, ...args], options) =>
+      new Promise((fulfil, reject) => {
+        if (caught !== undefined) return fulfil(codeOf(caught));
+        child = spawn(command, args, { ...options, detached: true });
+        child.on("error", reject);
+        child.on("exit", (code, signal) => fulfil(code ?? codeOf(signal)));
+      }),
+    release() {
+      for (const name of names) process.off(name, onSignal);
+    },
+  };
+}
+
+function killGroup(pid, signal) {
+  try {
+    process.kill(-Number(pid), signal);
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
 }
 
 /** A server or a background process that a broken test left behind has its working directory in the run directory. */
 async function killWhatRunsIn(directory) {
-  for (const pid of await readdir("/proc").catch(() => [])) {
-    if (!/^\d+$/.test(pid)) continue;
-    const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => "");
-    if (!cwd.startsWith(directory + sep)) continue;
-    console.error(`killing process ${pid}, which was left behind in ${cwd}`);
-    try {
-      process.kill(Number(pid), "SIGKILL");
-    } catch (error) {
-      if (error.code !== "ESRCH") throw error;
+  // Once more after each find: a server whose child dies may just have started others.
+  for (let found = true; found;) {
+    found = false;
+    for (const pid of await readdir("/proc").catch(() => [])) {
+      if (!/^\d+$/.test(pid)) continue;
+      const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => "");
+      if (!cwd.startsWith(directory + sep)) continue;
+      found = true;
+      console.error(`killing process ${pid}, which was left behind in ${cwd}`);
+      try {
+        process.kill(Number(pid), "SIGKILL");
+      } catch (error) {
+        if (error.code !== "ESRCH") throw error;
+      }
     }
+    if (found) await delay(20);
   }
 }

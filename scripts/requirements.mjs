@@ -75,7 +75,7 @@ export function missingRequirements() {
 /** Installs, as root, what `missing` needs from Debian's packages. Says what it cannot; the caller looks again afterwards. */
 export function installFromDebian(missing) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" };
-  const apt = (...args) => execFileSync("apt-get", ["-qq", ...args], { env, stdio: ["ignore", "ignore", "inherit"] });
+  const apt = (...args) => execFileSync("apt-get", ["-qq", ...args], { env, stdio: ["ignore", "ignore", "pipe"] });
   const hasCandidate = (name) => {
     const policy = execFileSync("apt-cache", ["policy", name], { env, encoding: "utf8" });
     return /^ {2}Candidate: (?!\(none\))/m.test(policy);
@@ -93,7 +93,7 @@ export function installFromDebian(missing) {
     console.log(`  apt-get install ${packages.join(" ")}`);
     apt("install", "-y", "--no-install-recommends", "-o", "DPkg::Options::=--force-confold", ...packages);
   } catch (error) {
-    console.error(`  apt-get failed: ${error.message.split("\n")[0]}`);
+    console.error(`  ${error.message.trim()}`);
   }
 }
 

@@ -26,7 +26,10 @@ export function isTransient(error: unknown): boolean {
 }
 
 /** The pause before the attempt after number `attempt` (from 1): half of it fixed, half of it by chance. */
-export function retryDelayMs(attempt: number, options: Pick<RetryOptions, "firstDelayMs" | "maxDelayMs" | "random">): number {
+export function retryDelayMs(
+  attempt: number,
+  options: Pick<RetryOptions, "firstDelayMs" | "maxDelayMs" | "random">,
+): number {
   const full = Math.min(options.maxDelayMs, options.firstDelayMs * 2 ** (attempt - 1));
   return Math.round(full / 2 + (full / 2) * options.random());
 }

@@ -19,16 +19,19 @@ function options(attempts: number) {
 }
 
 describe("retry", () => {
-  test.each(["unavailable", "throttled"] as const)("tries again after %s, with longer and longer pauses", async (code) => {
-    const run = options(6);
-    let tries = 0;
-    const result = await retry(async () => {
-      if (++tries < 6) throw failing(code);
-      return "done";
-    }, run);
-    expect(result).toBe("done");
-    expect(run.slept).toEqual([100, 200, 400, 800, 1000]);
-  });
+  test.each(["unavailable", "throttled"] as const)(
+    "tries again after %s, with longer and longer pauses",
+    async (code) => {
+      const run = options(6);
+      let tries = 0;
+      const result = await retry(async () => {
+        if (++tries < 6) throw failing(code);
+        return "done";
+      }, run);
+      expect(result).toBe("done");
+      expect(run.slept).toEqual([100, 200, 400, 800, 1000]);
+    },
+  );
 
   test("gives up after the last attempt, with the error as it came", async () => {
     const run = options(3);
@@ -42,11 +45,14 @@ describe("retry", () => {
     expect(run.slept).toHaveLength(2);
   });
 
-  test.each(["not-found", "denied", "corrupt", "conflict", "usage", "aborted"] as const)("%s is final", async (code) => {
-    const run = options(3);
-    await expect(retry(() => Promise.reject(failing(code)), run)).rejects.toMatchObject({ code });
-    expect(run.slept).toEqual([]);
-  });
+  test.each(["not-found", "denied", "corrupt", "conflict", "usage", "aborted"] as const)(
+    "%s is final",
+    async (code) => {
+      const run = options(3);
+      await expect(retry(() => Promise.reject(failing(code)), run)).rejects.toMatchObject({ code });
+      expect(run.slept).toEqual([]);
+    },
+  );
 
   test("a bug is final", async () => {
     await expect(retry(() => Promise.reject(new TypeError("x")), options(3))).rejects.toThrow("x");
@@ -54,14 +60,18 @@ describe("retry", () => {
 
   test("an abort ends it, before a pause and in one", async () => {
     const run = options(3);
-    await expect(retry(() => Promise.reject(failing("unavailable")), { ...run, signal: AbortSignal.abort() })).rejects.toMatchObject({
+    await expect(
+      retry(() => Promise.reject(failing("unavailable")), { ...run, signal: AbortSignal.abort() }),
+    ).rejects.toMatchObject({
       code: "unavailable",
     });
     expect(run.slept).toEqual([]);
     const sleep = async (): Promise<void> => {
       throw failing("aborted");
     };
-    await expect(retry(() => Promise.reject(failing("unavailable")), { ...run, sleep })).rejects.toMatchObject({ code: "aborted" });
+    await expect(retry(() => Promise.reject(failing("unavailable")), { ...run, sleep })).rejects.toMatchObject({
+      code: "aborted",
+    });
   });
 });
 

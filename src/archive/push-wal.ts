@@ -58,11 +58,15 @@ function identify(name: WalFileName, plain: Uint8Array, options: PushWalOptions)
   if (name.kind === "segment" || name.kind === "partial") {
     const header = verifyWalSegment({ name, bytes: plain });
     if (header.majorVersion === undefined) {
-      throw new PgarkError("corrupt", `WAL of an unknown PostgreSQL version (page magic 0x${header.magic.toString(16)})`, {
-        operation: "push",
-        object: options.path,
-        hint: "this pgark knows PostgreSQL 14 to 18",
-      });
+      throw new PgarkError(
+        "corrupt",
+        `WAL of an unknown PostgreSQL version (page magic 0x${header.magic.toString(16)})`,
+        {
+          operation: "push",
+          object: options.path,
+          hint: "this pgark knows PostgreSQL 14 to 18",
+        },
+      );
     }
     return { majorVersion: header.majorVersion, systemIdentifier: header.systemIdentifier };
   }

@@ -34,7 +34,7 @@ export class TarSplitter {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    for (let offset = 0; offset < bytes.length; ) {
+    for (let offset = 0; offset < bytes.length;) {
       if (this.#content > 0) {
         const taken = Math.min(this.#content, bytes.length - offset);
         await this.#handler.data(bytes.subarray(offset, offset + taken));

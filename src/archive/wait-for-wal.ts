@@ -34,7 +34,7 @@ export async function waitForWal(repository: Repository, session: Session, optio
   const names = neededSegments(options);
   const began = performance.now();
   let told = began;
-  for (let next = 0; ; ) {
+  for (let next = 0; ;) {
     next = await firstMissing(repository, options, names, next);
     const missing = names[next];
     if (missing === undefined) return;
@@ -73,7 +73,10 @@ async function firstMissing(
     const there = new Set<string>();
     for await (const object of repository.store.list(folder, { signal })) there.add(object.key);
     const before = index;
-    while (index < names.length && there.has(walKey(repository.cluster, identity, names[index] ?? "", repository.encrypted))) {
+    while (
+      index < names.length &&
+      there.has(walKey(repository.cluster, identity, names[index] ?? "", repository.encrypted))
+    ) {
       index++;
     }
     if (index === before) return index;

@@ -19,7 +19,8 @@ export async function loadLives(run: CommandRun, repository: Repository): Promis
     });
   }
   const catalogs: Catalog[] = [];
-  for (const identity of chosen) catalogs.push(await loadCatalog(repository, identity, { signal: run.io.signal, log: run.log }));
+  for (const identity of chosen)
+    catalogs.push(await loadCatalog(repository, identity, { signal: run.io.signal, log: run.log }));
   return orderLives(catalogs);
 }
 

@@ -5,5 +5,7 @@ export type CommandName = (typeof COMMAND_NAMES)[number];
 
 /** The first word that names a command, wherever it stands: what the user meant to run, even when the rest is wrong. */
 export function commandIn(argv: readonly string[]): CommandName | undefined {
-  return COMMAND_NAMES.find((name) => name === argv.find((word) => (COMMAND_NAMES as readonly string[]).includes(word)));
+  return COMMAND_NAMES.find(
+    (name) => name === argv.find((word) => (COMMAND_NAMES as readonly string[]).includes(word)),
+  );
 }

@@ -17,7 +17,7 @@ export interface CommandSpec {
   readonly description: string;
   readonly examples: readonly Example[];
   readonly exitCodes: readonly ExitCodeRow[];
-  readonly load: () => Promise<{ readonly run: CommandMain }>;
+  readonly load: () => Promise<{ readonly main: CommandMain }>;
 }
 
 const TARGET_EXAMPLES = {
@@ -34,8 +34,14 @@ export const COMMANDS: readonly CommandSpec[] = [
       "Running it again changes nothing; after pg_upgrade it begins the cluster's next life beside the earlier ones. " +
       "Prints what postgresql.conf needs.",
     examples: [
-      { text: "a repository on a disk", command: "pgark init --repository file:///srv/pgark --cluster main --pgdata /var/lib/postgresql/17/main" },
-      { text: "encrypted, the secret key written to a file that belongs elsewhere", command: "pgark init --encrypt --identity-file /mnt/safe/main.age" },
+      {
+        text: "a repository on a disk",
+        command: "pgark init --repository file:///srv/pgark --cluster main --pgdata /var/lib/postgresql/17/main",
+      },
+      {
+        text: "encrypted, the secret key written to a file that belongs elsewhere",
+        command: "pgark init --encrypt --identity-file /mnt/safe/main.age",
+      },
       { text: "encrypted to keys of your own (age-keygen)", command: "pgark init --recipients age1...,age1..." },
     ],
     exitCodes: exitCodeTable(["refused"]),
@@ -66,7 +72,10 @@ export const COMMANDS: readonly CommandSpec[] = [
       "Brings one WAL file back, verified and whole. For PostgreSQL's restore_command, which reads the exit code as a fact: " +
       "1 says that the file does not exist, so no failure ever says 1.",
     examples: [
-      { text: "in postgresql.conf (restore writes it for you)", command: `restore_command = 'pgark wal-fetch %f "%p" --config /etc/pgark/pgark.yaml'` },
+      {
+        text: "in postgresql.conf (restore writes it for you)",
+        command: `restore_command = 'pgark wal-fetch %f "%p" --config /etc/pgark/pgark.yaml'`,
+      },
       { text: "by hand", command: "cd $PGDATA && pgark wal-fetch 00000001000000000000000A /tmp/segment" },
     ],
     exitCodes: WAL_FETCH_EXIT_TABLE,
@@ -96,8 +105,14 @@ export const COMMANDS: readonly CommandSpec[] = [
       "Prints the plan first. Unless --archiving on is given, the restored cluster does not archive: two clusters must not " +
       "write one history.",
     examples: [
-      { text: "all there is, as the real cluster", command: "pgark restore /var/lib/postgresql/17/main --archiving on" },
-      { text: "a clone as it was at a moment", command: `pgark restore /srv/clone ${TARGET_EXAMPLES.time} --action promote` },
+      {
+        text: "all there is, as the real cluster",
+        command: "pgark restore /var/lib/postgresql/17/main --archiving on",
+      },
+      {
+        text: "a clone as it was at a moment",
+        command: `pgark restore /srv/clone ${TARGET_EXAMPLES.time} --action promote`,
+      },
       { text: "only show what would happen", command: "pgark restore /srv/clone --to lsn:0/5000060 --dry-run" },
       { text: "a tablespace elsewhere", command: "pgark restore /srv/clone --tablespace /mnt/fast=/srv/clone-fast" },
     ],
@@ -123,7 +138,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "list",
     args: [],
     summary: "list backups and the moments that can be restored",
-    description: "Lists the complete backups of a cluster, oldest first, and the stretches of time that can be restored.",
+    description:
+      "Lists the complete backups of a cluster, oldest first, and the stretches of time that can be restored.",
     examples: [
       { text: "for people", command: "pgark list" },
       { text: "for machines: the labels", command: "pgark list --json | jq -r '.lives[].backups[].label'" },

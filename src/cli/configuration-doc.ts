@@ -64,7 +64,9 @@ ${table(once, false)}
 }
 
 function table(names: readonly OptionName[], withEnvironment: boolean): string {
-  const head = withEnvironment ? "| flag | environment | meaning | default | commands |" : "| flag | meaning | default | commands |";
+  const head = withEnvironment
+    ? "| flag | environment | meaning | default | commands |"
+    : "| flag | meaning | default | commands |";
   const line = withEnvironment ? "|---|---|---|---|---|" : "|---|---|---|---|";
   const rows = names.map((name) => {
     const { commands, description, type } = optionSpec(name);
@@ -81,7 +83,13 @@ function table(names: readonly OptionName[], withEnvironment: boolean): string {
 }
 
 /** Whether the placeholder of the flag tells the type already. */
-function saysItself({ name, placeholder }: { readonly name: string; readonly placeholder: string | undefined }): boolean {
+function saysItself({
+  name,
+  placeholder,
+}: {
+  readonly name: string;
+  readonly placeholder: string | undefined;
+}): boolean {
   return placeholder === undefined || name.toLowerCase().replaceAll(" ", "") === placeholder;
 }
 

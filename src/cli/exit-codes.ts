@@ -49,7 +49,17 @@ const ROWS: Readonly<Record<keyof typeof EXIT, string>> = {
   terminated: "stopped by SIGTERM",
 };
 
-const COMMON = ["ok", "failed", "usage", "notFound", "unreachable", "damaged", "denied", "interrupted", "terminated"] as const;
+const COMMON = [
+  "ok",
+  "failed",
+  "usage",
+  "notFound",
+  "unreachable",
+  "damaged",
+  "denied",
+  "interrupted",
+  "terminated",
+] as const;
 
 /** The exit-code table of an ordinary command; `extra` names the codes that only some commands have. */
 export function exitCodeTable(extra: readonly (keyof typeof EXIT)[] = []): readonly ExitCodeRow[] {
@@ -65,11 +75,20 @@ export const WAL_PUSH_EXIT_TABLE: readonly ExitCodeRow[] = [
 
 export const WAL_FETCH_EXIT_TABLE: readonly ExitCodeRow[] = [
   { code: WAL_FETCH_EXIT.delivered, meaning: "the file is in place, whole and verified" },
-  { code: WAL_FETCH_EXIT.absent, meaning: "the store answered that it does not exist; recovery takes this for the end of the archive" },
-  { code: WAL_FETCH_EXIT.unknownOnStandby, meaning: "could not find out, on a standby (standby.signal is here): PostgreSQL asks again" },
+  {
+    code: WAL_FETCH_EXIT.absent,
+    meaning: "the store answered that it does not exist; recovery takes this for the end of the archive",
+  },
+  {
+    code: WAL_FETCH_EXIT.unknownOnStandby,
+    meaning: "could not find out, on a standby (standby.signal is here): PostgreSQL asks again",
+  },
   { code: EXIT.interrupted, meaning: ROWS.interrupted },
   { code: EXIT.terminated, meaning: ROWS.terminated },
-  { code: WAL_FETCH_EXIT.unknown, meaning: "could not find out: recovery stops, and goes on from here when the server is started again" },
+  {
+    code: WAL_FETCH_EXIT.unknown,
+    meaning: "could not find out: recovery stops, and goes on from here when the server is started again",
+  },
 ];
 
 const BY_ERROR: Readonly<Record<ErrorCode, number>> = {
@@ -105,7 +124,8 @@ export interface FailureContext {
 export function failureExitCode(error: unknown, context: FailureContext): number {
   if (context.stoppedBy !== undefined) return context.stoppedBy === "SIGINT" ? EXIT.interrupted : EXIT.terminated;
   if (context.command === "wal-push") return EXIT.failed;
-  if (context.command === "wal-fetch") return context.standby ? WAL_FETCH_EXIT.unknownOnStandby : WAL_FETCH_EXIT.unknown;
+  if (context.command === "wal-fetch")
+    return context.standby ? WAL_FETCH_EXIT.unknownOnStandby : WAL_FETCH_EXIT.unknown;
   // A mistyped restore_command ("pgark wal-fech") must not read as the end of the archive: the shell's own 127 stops recovery.
   if (context.command === undefined) return EXIT.noCommand;
   return isPgarkError(error) ? BY_ERROR[error.code] : EXIT.failed;

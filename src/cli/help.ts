@@ -12,14 +12,18 @@ export function flagsOf(name: OptionName): string {
 export function optionHelp(name: OptionName): string {
   const fallback = defaultTextOf(name);
   const variable = environmentName(name);
-  const notes = [fallback === undefined ? undefined : `default: ${fallback}`, variable].filter((note) => note !== undefined);
+  const notes = [fallback === undefined ? undefined : `default: ${fallback}`, variable].filter(
+    (note) => note !== undefined,
+  );
   return `${optionSpec(name).description}${notes.length === 0 ? "" : ` [${notes.join("; ")}]`}`;
 }
 
 /** The default for people; undefined for none, and for flags that are simply off. */
 export function defaultTextOf(name: OptionName): string | undefined {
   const spec = optionSpec(name);
-  return spec.defaultText ?? (spec.default === undefined || spec.default === false ? undefined : String(spec.default));
+  if (spec.defaultText !== undefined) return spec.defaultText;
+  const plain = typeof spec.default === "string" || typeof spec.default === "number" || spec.default === true;
+  return plain ? String(spec.default) : undefined;
 }
 
 /** What follows the options in the help of a command. */

@@ -50,13 +50,17 @@ export async function makeKeys(run: CommandRun, cluster: string): Promise<InitKe
   const identityFile = values.encrypt ? values["identity-file"] : undefined;
   let unkept: Secret | undefined;
   let recipients = own;
-  if (identityFile !== undefined) recipients = await keyInFile(identityFile, `pgark: identity of cluster ${cluster}, keep it safe`);
+  if (identityFile !== undefined)
+    recipients = await keyInFile(identityFile, `pgark: identity of cluster ${cluster}, keep it safe`);
   else if (values.encrypt) {
     const pair = await generateKeyPair();
     unkept = new Secret(pair.identity);
     recipients = [pair.recipient];
   }
-  const hostRecipients = await keyInFile(hostKeyFile, `pgark: key of this host for cluster ${cluster}; opens manifests, no data`);
+  const hostRecipients = await keyInFile(
+    hostKeyFile,
+    `pgark: key of this host for cluster ${cluster}; opens manifests, no data`,
+  );
   return { recipients, hostRecipients, unkept, identityFile, hostKeyFile };
 }
 

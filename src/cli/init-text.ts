@@ -39,16 +39,26 @@ export function initText(outcome: InitOutcome, paint: Paint): string {
     ...(keys.identityFile === undefined
       ? []
       : [`${keys.identityFile}: the secret key; without it nothing can be restored: keep it safe, and not only here`]),
-    ...(keys.hostKeyFile === undefined ? [] : [`${keys.hostKeyFile}: this host's own key; it stays with the configuration`]),
+    ...(keys.hostKeyFile === undefined
+      ? []
+      : [`${keys.hostKeyFile}: this host's own key; it stays with the configuration`]),
   ];
   return (
     `${paint("green", done)}\n` +
     (result.recipients.length === 0
-      ? section("not encrypted", ["encryption is chosen when a cluster is created: pgark init --encrypt, under a new name"], paint)
+      ? section(
+          "not encrypted",
+          ["encryption is chosen when a cluster is created: pgark init --encrypt, under a new name"],
+          paint,
+        )
       : section("encrypted to", result.recipients, paint)) +
     section("keys", kept, paint) +
     section("postgresql.conf", configurationLines(outcome.archiveCommand), paint) +
-    section("then", ["restart PostgreSQL if archive_mode or wal_level changed, and take the first backup: pgark backup"], paint)
+    section(
+      "then",
+      ["restart PostgreSQL if archive_mode or wal_level changed, and take the first backup: pgark backup"],
+      paint,
+    )
   );
 }
 

@@ -38,7 +38,10 @@ export function backupJson(backup: BackupRecord): { readonly [key: string]: Json
     serverVersion: backup.serverVersion,
     dataChecksums: backup.dataChecksums,
     encrypted: backup.encrypted,
-    tablespaces: backup.tablespaces.map((tablespace) => ({ oid: tablespace.oid, location: tablespace.location ?? null })),
+    tablespaces: backup.tablespaces.map((tablespace) => ({
+      oid: tablespace.oid,
+      location: tablespace.location ?? null,
+    })),
     files: backup.files,
     bytes: backup.bytes,
     storedBytes: backup.storedBytes,

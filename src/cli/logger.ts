@@ -1,3 +1,4 @@
+import type { pino as Pino } from "pino";
 import type { Log } from "../log.ts";
 import { formatUtc } from "./format.ts";
 import type { Paint } from "./colours.ts";
@@ -17,7 +18,7 @@ export interface LoggerOptions {
 export interface Logger {
   readonly log: Log;
   /** Resolves when all lines given so far are out. */
-  drain(): Promise<void>;
+  readonly drain: () => Promise<void>;
 }
 
 type Level = keyof Log;
@@ -63,9 +64,10 @@ export function createLogger(options: LoggerOptions): Logger {
   };
 }
 
-function pinoWriter(pino: typeof import("pino").pino, options: LoggerOptions): (line: Line) => void {
+function pinoWriter(pino: typeof Pino, options: LoggerOptions): (line: Line) => void {
   let time = "";
-  const write = options.format === "json" ? options.write : (json: string) => options.write(textLine(json, options.paint));
+  const write =
+    options.format === "json" ? options.write : (json: string) => options.write(textLine(json, options.paint));
   const logger = pino(
     {
       level: options.level,
@@ -82,12 +84,22 @@ function pinoWriter(pino: typeof import("pino").pino, options: LoggerOptions): (
   };
 }
 
+/** What pino writes for us: its own fields, and the facts. */
+interface PinoLine extends Record<string, unknown> {
+  readonly level: string;
+  readonly time: string;
+  readonly message: string;
+}
+
 /** `2026-11-20 10:00:00 UTC [info] message (segment: 00000001000000000000000A)` */
 export function textLine(json: string, paint: Paint): string {
-  const { level, time, message, ...facts } = JSON.parse(json) as Record<string, unknown>;
-  const tail = Object.entries(facts).map(([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`);
-  const shown = level === "warn" ? paint("yellow", "[warn]") : level === "debug" ? paint("dim", "[debug]") : `[${level}]`;
-  return `${formatUtc(new Date(String(time)))} ${shown} ${message}${tail.length === 0 ? "" : ` (${tail.join(", ")})`}\n`;
+  const { level, time, message, ...facts } = JSON.parse(json) as PinoLine;
+  const tail = Object.entries(facts).map(
+    ([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  const shown =
+    level === "warn" ? paint("yellow", "[warn]") : level === "debug" ? paint("dim", "[debug]") : `[${level}]`;
+  return `${formatUtc(new Date(time))} ${shown} ${message}${tail.length === 0 ? "" : ` (${tail.join(", ")})`}\n`;
 }
 
 /** LSNs and identifiers are bigints, which JSON has no word for: they become strings. An error becomes its message. */

@@ -18,9 +18,9 @@ function main(): void {
   const command = commandIn(argv);
   const exitCode = (code: number): number => (throughFront ? frontAnswer(command, code) : code);
 
-  let stop: StopSignals | undefined;
+  let stoppedBy: StopSignals["stoppedBy"] = () => undefined;
   const failure = (error?: unknown): number =>
-    exitCode(failureExitCode(error, { command, standby: isStandby("."), stoppedBy: stop?.stoppedBy() }));
+    exitCode(failureExitCode(error, { command, standby: isStandby("."), stoppedBy: stoppedBy() }));
 
   // Node ends with 0 when nothing is left to do, also when that is a bug: 0 must be earned.
   process.exitCode = failure();
@@ -36,11 +36,12 @@ function main(): void {
   };
   process.on("uncaughtException", crash);
   process.on("unhandledRejection", crash);
-  stop = watchStopSignals({
+  const stop = watchStopSignals({
     on: (signal, listener) => void process.on(signal, listener),
     now: () => performance.now(),
     exit: (code) => process.exit(exitCode(code)),
   });
+  ({ stoppedBy } = stop);
   enableCompileCache(process.env);
   void start(argv, stop).then((code) => process.exit(exitCode(code)), crash);
 }

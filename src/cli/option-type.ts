@@ -69,7 +69,7 @@ export const list: OptionType<readonly string[]> = {
   fromText: (texts) => texts.flatMap(parseList),
   fromYaml: (value) => {
     if (typeof value === "string") return parseList(value);
-    if (Array.isArray(value) && value.every((part) => typeof part === "string")) return value as string[];
+    if (Array.isArray(value) && value.every((part) => typeof part === "string")) return value;
     throw new ValueError(`expected a list of texts, found ${describe(value)}`);
   },
 };

@@ -1,5 +1,17 @@
 import type { CommandName } from "./command-names.ts";
-import { choice, clusterName, duration, flag, list, path, rate, storeUrl, tablespaceMap, text, wholeNumber } from "./option-type.ts";
+import {
+  choice,
+  clusterName,
+  duration,
+  flag,
+  list,
+  path,
+  rate,
+  storeUrl,
+  tablespaceMap,
+  text,
+  wholeNumber,
+} from "./option-type.ts";
 import type { OptionType } from "./option-type.ts";
 
 export interface OptionSpec<T> {
@@ -61,10 +73,12 @@ export const OPTIONS = {
     description: "the data directory of the cluster",
     commands: ["init", "backup", ...WAL],
     short: "D",
-    defaultText: "$PGDATA; in wal-push and wal-fetch first the working directory, since PostgreSQL runs them in its data directory",
+    defaultText:
+      "$PGDATA; in wal-push and wal-fetch first the working directory, since PostgreSQL runs them in its data directory",
   }),
   dbname: option(text, {
-    description: "database name or connection string; PGHOST, PGPORT, PGUSER and the like count as with every PostgreSQL program",
+    description:
+      "database name or connection string; PGHOST, PGPORT, PGUSER and the like count as with every PostgreSQL program",
     commands: ["init", "backup"],
     short: "d",
     secret: true,
@@ -180,7 +194,8 @@ export const OPTIONS = {
     flagOnly: true,
   }),
   archiving: option(choice("off", "on"), {
-    description: "on: this is the real cluster come back, it archives on into its history; off: a clone, which must not",
+    description:
+      "on: this is the real cluster come back, it archives on into its history; off: a clone, which must not",
     commands: ["restore"],
     flagOnly: true,
     default: "off",
@@ -192,7 +207,8 @@ export const OPTIONS = {
     default: false,
   }),
   partial: option(flag, {
-    description: "where a segment does not exist, serve its .partial: for recovery to the very end of a timeline that was left",
+    description:
+      "where a segment does not exist, serve its .partial: for recovery to the very end of a timeline that was left",
     commands: ["wal-fetch"],
     flagOnly: true,
     default: false,
@@ -205,7 +221,9 @@ type ValueOf<N extends OptionName> = (typeof OPTIONS)[N] extends OptionSpec<infe
 
 /** The value of every option; undefined where neither the user nor a fixed default says one. */
 export type OptionValues = {
-  readonly [N in OptionName]: (typeof OPTIONS)[N] extends { readonly default: unknown } ? ValueOf<N> : ValueOf<N> | undefined;
+  readonly [N in OptionName]: (typeof OPTIONS)[N] extends { readonly default: unknown }
+    ? ValueOf<N>
+    : ValueOf<N> | undefined;
 };
 
 export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[];
@@ -233,6 +251,9 @@ export function optionsOf(command: CommandName): readonly OptionName[] {
   });
 }
 
-function option<T, const S extends Omit<OptionSpec<T>, "type">>(type: OptionType<T>, spec: S): S & { readonly type: OptionType<T> } {
+function option<T, const S extends Omit<OptionSpec<T>, "type">>(
+  type: OptionType<T>,
+  spec: S,
+): S & { readonly type: OptionType<T> } {
   return { ...spec, type };
 }

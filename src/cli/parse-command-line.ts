@@ -35,7 +35,8 @@ export function parseCommandLine(argv: readonly string[], version: string, colum
     program.parse(argv, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.code === "commander.helpDisplayed" || error.code === "commander.version") return { kind: "print", text: printed };
+    if (error.code === "commander.helpDisplayed" || error.code === "commander.version")
+      return { kind: "print", text: printed };
     throw usageError(error, argv);
   }
   if (parsed === undefined) throw nothingSaid();

@@ -37,7 +37,8 @@ export function parseSize(text: string): number {
 /** Bytes per second from "200MB/s" or "200MB"; more than nothing. */
 export function parseRate(text: string): number {
   const match = /^(.*?)\s*\/\s*(\S+)$/.exec(text.trim());
-  if (match !== null && match[2] !== "s") throw new ValueError(`"${text}" is not a rate: a rate is by the second, such as 200MB/s`);
+  if (match !== null && match[2] !== "s")
+    throw new ValueError(`"${text}" is not a rate: a rate is by the second, such as 200MB/s`);
   let bytes: number;
   try {
     bytes = parseSize(match?.[1] ?? text);
@@ -51,7 +52,8 @@ export function parseRate(text: string): number {
 /** Milliseconds from "10min", "1h 30min", "500ms". A bare number is refused: its unit would be a guess. */
 export function parseDuration(text: string): number {
   const trimmed = text.trim();
-  if (/^\d+(\.\d+)?$/.test(trimmed)) throw new ValueError(`"${text}" has no unit: write ms, s, min, h or d, such as ${trimmed}s`);
+  if (/^\d+(\.\d+)?$/.test(trimmed))
+    throw new ValueError(`"${text}" has no unit: write ms, s, min, h or d, such as ${trimmed}s`);
   const parts = [...trimmed.matchAll(/(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*/g)];
   const read = parts.map((part) => part[0]).join("");
   const unknown = parts.some((part) => TIME_UNITS_MS[part[2] ?? ""] === undefined);
@@ -66,7 +68,8 @@ export function parseDuration(text: string): number {
 /** A whole number from `least` to `most`. */
 export function parseWholeNumber(text: string, least: number, most: number): number {
   const value = /^[+-]?\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most)) throw new ValueError(`"${text}" is not a whole number from ${least} to ${most}`);
+  if (!(value >= least && value <= most))
+    throw new ValueError(`"${text}" is not a whole number from ${least} to ${most}`);
   return value;
 }
 
@@ -96,7 +99,9 @@ export function parseList(text: string): readonly string[] {
 /** The name of a cluster: it is a path component in every store. */
 export function parseClusterName(text: string): string {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)) {
-    throw new ValueError(`"${text}" cannot name a cluster: use up to 63 letters, digits, ".", "_" and "-", a letter or digit first`);
+    throw new ValueError(
+      `"${text}" cannot name a cluster: use up to 63 letters, digits, ".", "_" and "-", a letter or digit first`,
+    );
   }
   return text;
 }
@@ -108,7 +113,9 @@ export function parseTablespaceMapping(text: string): { readonly from: string; r
   const from = unescape(match?.[1]);
   const to = unescape(match?.[2]);
   if (match === null || !/^(\/|\d+$)/.test(from) || !to.startsWith("/")) {
-    throw new ValueError(`"${text}" is not old=new: old is the directory (or OID) in the backup, new an absolute directory here`);
+    throw new ValueError(
+      `"${text}" is not old=new: old is the directory (or OID) in the backup, new an absolute directory here`,
+    );
   }
   return { from, to };
 }

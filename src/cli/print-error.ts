@@ -24,7 +24,9 @@ export function formatError(error: unknown, exitCode: number, style: ErrorStyle)
     return `${style.paint("red", "pgark:")} ${headline(error)}\n${causes.join("")}${hint}`;
   }
   const stack = style.stack && error instanceof Error ? `${error.stack}\n` : "";
-  const hint = style.stack ? "please report it with the lines above" : "run it again with --log-level debug for the details, and report it";
+  const hint = style.stack
+    ? "please report it with the lines above"
+    : "run it again with --log-level debug for the details, and report it";
   return `${style.paint("red", "pgark:")} this is a bug in pgark: ${messageOf(error)}\n${stack}${style.paint("bold", "HINT:")} ${hint}\n`;
 }
 
@@ -33,7 +35,8 @@ function headline(error: { operation: string; object: string | undefined; messag
 }
 
 function errorJson(error: unknown): Readonly<Record<string, unknown>> {
-  if (!isPgarkError(error)) return { code: "bug", operation: null, object: null, message: messageOf(error), hint: null, causes: [], facts: {} };
+  if (!isPgarkError(error))
+    return { code: "bug", operation: null, object: null, message: messageOf(error), hint: null, causes: [], facts: {} };
   return {
     code: error.code,
     operation: error.operation,

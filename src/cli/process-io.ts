@@ -69,8 +69,8 @@ function output(stream: NodeJS.WriteStream): Output {
     if (stream === process.stdout && errnoOf(error) !== "EPIPE") throw error;
   });
   return {
-    isTerminal: stream.isTTY === true,
-    columns: stream.isTTY === true ? stream.columns : undefined,
+    isTerminal: stream.isTTY ?? false,
+    columns: stream.isTTY ? stream.columns : undefined,
     write: (text) => void stream.write(text),
     deliver: (text) =>
       new Promise((resolve, reject) => {

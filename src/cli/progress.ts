@@ -14,6 +14,8 @@ export interface ProgressOptions {
   readonly log: Log;
   readonly now: () => Date;
   readonly enabled: boolean;
+  /** whether lines carry their numbers apart, for machines */
+  readonly facts: boolean;
 }
 
 /** A line is due this long after the last one, or when this share of the whole is done since. */
@@ -27,7 +29,7 @@ export async function createProgress(options: ProgressOptions): Promise<Progress
 }
 
 /** One log line every ten seconds or ten per cent, whichever comes first, and one when a phase is done. */
-export function progressLines(options: Pick<ProgressOptions, "log" | "now">): ProgressDisplay {
+export function progressLines(options: Pick<ProgressOptions, "log" | "now" | "facts">): ProgressDisplay {
   let phase: string | undefined;
   let begun = 0;
   let lastTime = 0;
@@ -47,12 +49,7 @@ export function progressLines(options: Pick<ProgressOptions, "log" | "now">): Pr
       if (share === 1 && lastShare === 1) return;
       lastTime = time;
       lastShare = share;
-      options.log.info(describeProgress(progress, time - begun), {
-        phase: progress.phase,
-        doneBytes: progress.doneBytes,
-        totalBytes: progress.totalBytes,
-        doneFiles: progress.doneFiles,
-      });
+      options.log.info(describeProgress(progress, time - begun), options.facts ? { ...progress } : undefined);
     },
     stop() {},
   };

@@ -12,7 +12,7 @@ import { parseCommandLine } from "./parse-command-line.ts";
 import { formatError } from "./print-error.ts";
 import { createScreen } from "./screen.ts";
 import type { Screen } from "./screen.ts";
-import { resolveSettings } from "./settings.ts";
+import { resolveSettings, wantsJsonLog } from "./settings.ts";
 import type { Settings } from "./settings.ts";
 import { isStandby } from "./standby.ts";
 
@@ -44,7 +44,9 @@ export async function runCli(io: Io, version: string): Promise<number> {
       standby: isStandby(io.cwd),
       stoppedBy: io.stoppedBy(),
     });
-    screen.line(formatError(error, code, { json: output.json, stack: output.debug, paint: paintFor(io.stderr, io.env) }));
+    screen.line(
+      formatError(error, code, { json: output.json, stack: output.debug, paint: paintFor(io.stderr, io.env) }),
+    );
     return code;
   } finally {
     await logger?.drain();
@@ -53,8 +55,8 @@ export async function runCli(io: Io, version: string): Promise<number> {
 
 async function runCommand(command: CommandSpec, start: Omit<CommandRun, "print" | "paint">): Promise<number> {
   const { io, settings } = start;
-  const { run } = await command.load();
-  return run({
+  const { main } = await command.load();
+  return main({
     ...start,
     paint: paintFor(io.stdout, io.env),
     async print({ json, text }) {
@@ -64,12 +66,12 @@ async function runCommand(command: CommandSpec, start: Omit<CommandRun, "print" 
 }
 
 function makeLogger(command: CommandName, { values }: Settings, io: Io, screen: Screen): Logger {
-  const json = (values["log-format"] ?? (values.json ? "json" : "text")) === "json";
+  const json = wantsJsonLog(values);
   return createLogger({
     level: values["log-level"] ?? defaultLevel(command),
     format: json ? "json" : "text",
     now: io.now,
-    write: screen.line,
+    write: (text) => screen.line(text),
     paint: json ? (_style, text) => text : paintFor(io.stderr, io.env),
   });
 }

@@ -25,7 +25,12 @@ export async function readServerFacts(run: CommandRun): Promise<ServerFacts> {
 async function askServer(run: CommandRun): Promise<ServerFacts> {
   const { connect } = await import("../postgres/connection.ts");
   const { settings, io, log } = run;
-  const session = await connect({ ...connectionString(settings.values.dbname), environment: io.env, signal: io.signal, log });
+  const session = await connect({
+    ...connectionString(settings.values.dbname),
+    environment: io.env,
+    signal: io.signal,
+    log,
+  });
   try {
     const [row] = await session.query(
       "SELECT system_identifier::text AS system_identifier, current_setting('server_version_num') AS version, " +
@@ -41,7 +46,10 @@ async function askServer(run: CommandRun): Promise<ServerFacts> {
     }
     return {
       // PostgreSQL keeps the identifier as an unsigned number and shows it as a signed one.
-      identity: { majorVersion: Math.floor(Number(version) / 10_000), systemIdentifier: BigInt.asUintN(64, BigInt(identifier)) },
+      identity: {
+        majorVersion: Math.floor(Number(version) / 10_000),
+        systemIdentifier: BigInt.asUintN(64, BigInt(identifier)),
+      },
       walSegmentSize: Number(size),
     };
   } finally {

@@ -103,6 +103,11 @@ export function required<N extends OptionName>(settings: Settings, name: N): Non
   });
 }
 
+/** Whether log lines are JSON: as said, else as the answer is. */
+export function wantsJsonLog(values: OptionValues): boolean {
+  return (values["log-format"] ?? (values.json ? "json" : "text")) === "json";
+}
+
 /** The file of this host's own key: as configured, else named for the cluster beside the configuration. */
 export function hostKeyPath(settings: Settings, cluster: string): string | undefined {
   const named = settings.values["host-key-file"];

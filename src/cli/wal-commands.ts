@@ -8,7 +8,10 @@ import { walCommand } from "./shell-quote.ts";
 export function archiveCommand(settings: Settings, io: Io): string {
   const { recipients } = settings.values;
   // Recipients are public keys; those from pgark.yaml are found there again.
-  const pinned = settings.origins.get("recipients") === "file" || recipients === undefined ? [] : ["--recipients", recipients.join(",")];
+  const pinned =
+    settings.origins.get("recipients") === "file" || recipients === undefined
+      ? []
+      : ["--recipients", recipients.join(",")];
   return walCommand({ program: programPath(io), verb: "wal-push", flags: [...placeFlags(settings), ...pinned] });
 }
 

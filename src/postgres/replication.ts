@@ -21,6 +21,11 @@ export interface BaseBackupOptions {
   readonly verifyChecksums?: boolean | undefined;
   /** let the server add up the sizes first, which takes a walk over all files */
   readonly estimateSize?: boolean | undefined;
+  /**
+   * Oids of the in-place tablespaces that the cluster has. PostgreSQL 14 and 15 leave them out of a streamed backup without
+   * a word; with this, such a backup is refused as soon as it begins.
+   */
+  readonly inPlaceTablespaces?: readonly number[] | undefined;
   /** warnings of the server, those about page checksums above all */
   readonly onNotice?: ((notice: ServerNotice) => void) | undefined;
   /** ends the session */
@@ -65,7 +70,7 @@ export async function streamBaseBackup(
   const query = new BaseBackupQuery({
     sql: baseBackupCommand(majorVersion, options),
     singleCopy: majorVersion >= 15,
-    sink,
+    sink: refuseMissingTablespaces(sink, options.inPlaceTablespaces ?? []),
   });
   const notice = (message: DriverNotice): void => options.onNotice?.(readNotice(message));
   const abort = (): void =>
@@ -129,6 +134,23 @@ export async function identifySystem(
     });
   }
   return { systemIdentifier: BigInt(row["systemid"]), timeline: Number(row["timeline"]) as TimelineId };
+}
+
+function refuseMissingTablespaces(sink: BaseBackupSink, inPlace: readonly number[]): BaseBackupSink {
+  return {
+    begin: (info) => {
+      const missing = inPlace.filter((oid) => !info.tablespaces.some((tablespace) => tablespace.oid === oid));
+      if (missing.length === 0) return sink.begin(info);
+      throw new PgarkError("refused", `the server leaves in-place tablespace ${missing.join(", ")} out of the backup`, {
+        operation: OPERATION,
+        hint: "take the backup on the server's own host, or move the tablespace's tables elsewhere and drop it",
+        facts: { tablespaces: missing },
+      });
+    },
+    archive: (info) => sink.archive(info),
+    data: (chunk) => sink.data(chunk),
+    manifest: (chunk) => sink.manifest(chunk),
+  };
 }
 
 async function readServerMajorVersion(session: Session): Promise<number> {

@@ -34,9 +34,17 @@ export interface ServerInfo {
   /** PostgreSQL 17 and later: WAL summaries are being written */
   readonly summarizeWal: boolean;
   readonly maxWalSenders: number;
+  /** without the two that every cluster has */
+  readonly tablespaces: readonly ServerTablespace[];
   /** the role of the session */
   readonly isSuperuser: boolean;
   readonly mayReplicate: boolean;
+}
+
+export interface ServerTablespace {
+  readonly oid: number;
+  /** undefined for an in-place tablespace, which lies inside PGDATA */
+  readonly location: string | undefined;
 }
 
 /** The oldest major version that pgark works with. */
@@ -73,11 +81,17 @@ const QUERY = `
             FROM pg_settings) AS s
    WHERE rolname = current_user`;
 
+/** An in-place tablespace has a location relative to PGDATA. */
+const TABLESPACES_QUERY = `
+  SELECT oid, pg_tablespace_location(oid) AS location
+    FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY oid`;
+
 /** Asks a server (14 to 18, primary or standby) for what backups need to know; throws `refused` for an older one. */
 export async function readServerInfo(session: Session): Promise<ServerInfo> {
   await refuseOldServer(session);
   const row = (await session.query(QUERY))[0];
   if (row === undefined) throw unexpected("no row");
+  const tablespaces = await session.query(TABLESPACES_QUERY);
   const text = (name: string): string => row[name] ?? missing(name);
   return {
     identity: {
@@ -104,6 +118,10 @@ export async function readServerInfo(session: Session): Promise<ServerInfo> {
     walLogHints: text("wal_log_hints") === "on",
     summarizeWal: row["summarize_wal"] === "on",
     maxWalSenders: Number(text("max_wal_senders")),
+    tablespaces: tablespaces.map(({ oid, location }) => ({
+      oid: Number(oid),
+      location: location?.startsWith("/") === true ? location : undefined,
+    })),
     isSuperuser: text("rolsuper") === "t",
     mayReplicate: text("may_replicate") === "t",
   };

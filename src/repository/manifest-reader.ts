@@ -25,7 +25,7 @@ export async function* readManifest(
   const hash = createHash("sha256");
   const splitter = new LineSplitter();
   let reader: PayloadReader | undefined;
-  for (let offset = 0; offset < record.manifest.size; ) {
+  for (let offset = 0; offset < record.manifest.size;) {
     const bytes = await repository.store.get(key, { range: { offset, length: readSize }, ...options });
     if (bytes.length === 0) throw damaged(key, "it is cut short");
     hash.update(bytes);

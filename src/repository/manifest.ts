@@ -97,7 +97,8 @@ export function parseManifestLine(text: string): ManifestLine {
 /** Whatever a manifest says, nothing is ever written outside the data directory. */
 function checkPath(path: string): void {
   const parts = path.split("/");
-  if (path === "." || parts.every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\0"))) return;
+  if (path === "." || parts.every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\0")))
+    return;
   throw new PgarkError("corrupt", "a path leaves the data directory", { operation: "read manifest", object: path });
 }
 

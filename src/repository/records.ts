@@ -97,6 +97,9 @@ export class FieldReader {
   }
 
   #fail(name: string, wanted: string): never {
-    throw new PgarkError("corrupt", `the field "${name}" is not ${wanted}`, { operation: "read record", object: this.key });
+    throw new PgarkError("corrupt", `the field "${name}" is not ${wanted}`, {
+      operation: "read record",
+      object: this.key,
+    });
   }
 }

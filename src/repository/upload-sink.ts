@@ -28,7 +28,7 @@ export class UploadSink {
   take(bytes: Uint8Array): void {
     this.#hash.update(bytes);
     this.#size += bytes.length;
-    for (let offset = 0; offset < bytes.length; ) {
+    for (let offset = 0; offset < bytes.length;) {
       const taken = Math.min(this.#partSize - this.#fill, bytes.length - offset);
       this.#part.set(bytes.subarray(offset, offset + taken), this.#fill);
       this.#fill += taken;

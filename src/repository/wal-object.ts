@@ -90,7 +90,12 @@ function conflict(options: StoreWalOptions, key: string, there: ObjectHead | und
     {
       operation: "push",
       object: key,
-      facts: { there: there?.sha256, thereWriter: there?.writer, here: sha256Hex(options.plain), hereWriter: options.host },
+      facts: {
+        there: there?.sha256,
+        thereWriter: there?.writer,
+        here: sha256Hex(options.plain),
+        hereWriter: options.host,
+      },
       hint:
         "two servers archive under one cluster name, or a restored copy archives into its source's history; " +
         "nothing was overwritten: stop the one that does not belong, or give it a cluster name of its own",

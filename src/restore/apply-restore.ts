@@ -87,7 +87,9 @@ function renameFile(name: string): string | undefined {
 
 function noteLink(line: ManifestLine, options: RestoreOptions): void {
   if (line.type !== "directory" || line.target === undefined || options.waldir !== undefined) return;
-  options.log.info(`${line.path} was a link to ${line.target}; it is restored as a directory (--waldir puts pg_wal elsewhere)`);
+  options.log.info(
+    `${line.path} was a link to ${line.target}; it is restored as a directory (--waldir puts pg_wal elsewhere)`,
+  );
 }
 
 /** Directories, settings, then everything synced, and the control file's name last of all. */

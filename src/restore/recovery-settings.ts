@@ -58,7 +58,6 @@ function targetSettings(options: RecoverySettingsOptions): [string, string][] {
   }
 }
 
-
 /** A value as postgresql.conf wants it (guc-file.l): in single quotes, quotes and backslashes doubled. */
 export function quoteSetting(value: string): string {
   return `'${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;

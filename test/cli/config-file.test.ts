@@ -103,7 +103,9 @@ describe("where it is looked for", () => {
       "/etc/pgark/pgark.yaml",
       "/home/a/.config/pgark/pgark.yaml",
     ]);
-    expect(configSearchPath({ env: { XDG_CONFIG_HOME: "/x" }, homeDirectory: "/home/a" })[1]).toBe("/x/pgark/pgark.yaml");
+    expect(configSearchPath({ env: { XDG_CONFIG_HOME: "/x" }, homeDirectory: "/home/a" })[1]).toBe(
+      "/x/pgark/pgark.yaml",
+    );
     expect(configSearchPath({ env: { XDG_CONFIG_HOME: "relative" }, homeDirectory: undefined })).toHaveLength(1);
   });
 
@@ -118,7 +120,10 @@ describe("where it is looked for", () => {
   });
 
   test("a file that is named must exist", async () => {
-    await expect(readConfigFile("/nowhere/pgark.yaml", [])).rejects.toMatchObject({ code: "usage", object: "/nowhere/pgark.yaml" });
+    await expect(readConfigFile("/nowhere/pgark.yaml", [])).rejects.toMatchObject({
+      code: "usage",
+      object: "/nowhere/pgark.yaml",
+    });
   });
 
   test("a file that is there and cannot be read is an error, not passed over", async () => {

@@ -9,7 +9,11 @@ const CODES: readonly ErrorCode[] = [
   "identity-mismatch", "no-identity", "newer-format", "refused", "postgres", "io", "aborted",
 ]; // prettier-ignore
 const error = (code: ErrorCode): PgarkError => new PgarkError(code, "problem", { operation: "test" });
-const failures = [...CODES.map((code) => [code, error(code)] as const), ["a bug", new TypeError("x")] as const, ["nothing", undefined] as const];
+const failures = [
+  ...CODES.map((code) => [code, error(code)] as const),
+  ["a bug", new TypeError("x")] as const,
+  ["nothing", undefined] as const,
+];
 
 describe("wal-fetch", () => {
   test.each(failures)("%s stops an archive recovery and never reads as the end of the archive", (_name, failure) => {
@@ -27,9 +31,12 @@ test.each(failures)("wal-push says 1 for %s", (_name, failure) => {
   expect(failureExitCode(failure, { command: "wal-push", standby: false, stoppedBy: undefined })).toBe(1);
 });
 
-test.each(failures)("without a command, %s says 127, which no restore_command takes for an answer", (_name, failure) => {
-  expect(failureExitCode(failure, { command: undefined, standby: false, stoppedBy: undefined })).toBe(127);
-});
+test.each(failures)(
+  "without a command, %s says 127, which no restore_command takes for an answer",
+  (_name, failure) => {
+    expect(failureExitCode(failure, { command: undefined, standby: false, stoppedBy: undefined })).toBe(127);
+  },
+);
 
 test.each([
   ["usage", 2],

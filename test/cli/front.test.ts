@@ -12,7 +12,10 @@ const shells = [
   { name: "dash", command: ["dash"] },
   { name: "bash", command: ["bash", "--posix"] },
   { name: "busybox ash", command: ["busybox", "ash"] },
-].map((shell) => ({ ...shell, present: spawnSync(shell.command[0] ?? "", [...shell.command.slice(1), "-c", "exit 7"]).status === 7 }));
+].map((shell) => ({
+  ...shell,
+  present: spawnSync(shell.command[0] ?? "", [...shell.command.slice(1), "-c", "exit 7"]).status === 7,
+}));
 
 const sh = execFileSync("/bin/sh", ["-c", "command -v sh"], { encoding: "utf8" }).trim();
 
@@ -48,7 +51,11 @@ interface Ended {
 describe.each(shells)("the front under $name", ({ command: [shell = "", ...before], present }) => {
   const resolved = execPath(shell);
   const run = (path: string, args: readonly string[], env: Readonly<Record<string, string>>, cwd = "/"): Ended => {
-    const ended = spawnSync(resolved, [...before, path, ...args], { cwd, env: { PATH: "/nowhere", ...env }, encoding: "utf8" });
+    const ended = spawnSync(resolved, [...before, path, ...args], {
+      cwd,
+      env: { PATH: "/nowhere", ...env },
+      encoding: "utf8",
+    });
     return { code: ended.status, stdout: ended.stdout.split("\n").slice(0, -1), stderr: ended.stderr };
   };
 
@@ -58,24 +65,31 @@ describe.each(shells)("the front under $name", ({ command: [shell = "", ...befor
     const node = await program(join(directory.path, "no de"), fakeNode("v24.1.0"));
     const args = ["list", "a b", "", "*", "$HOME", "--x=y"];
     const ended = run(path, args, { PGARK_NODE: node });
-    expect(ended).toEqual({ code: 0, stdout: [node, `${directory.path}/in stalled/bin/../dist/pgark.cjs`, ...args], stderr: "" });
+    expect(ended).toEqual({
+      code: 0,
+      stdout: [node, `${directory.path}/in stalled/bin/../dist/pgark.cjs`, ...args],
+      stderr: "",
+    });
   });
 
-  test.skipIf(!present)("finds its install behind absolute and relative links, with no other program than readlink", async () => {
-    await using directory = await temporaryDirectory("pgark front");
-    await install(join(directory.path, "lib/node_modules/pgark"));
-    const bin = join(directory.path, "bin");
-    await mkdir(bin);
-    await symlink("../lib/node_modules/pgark/bin/pgark", join(bin, "pgark"));
-    await symlink(join(bin, "pgark"), join(directory.path, "pgark2"));
-    const node = await program(join(directory.path, "node"), fakeNode("v22.12.0"));
-    const env = { PGARK_NODE: node, PATH: "/usr/bin:/bin" };
-    for (const path of [join(bin, "pgark"), join(directory.path, "pgark2"), "./pgark2", "pgark2"]) {
-      const ended = run(path, ["list"], env, directory.path);
-      expect(ended.code).toBe(0);
-      expect(ended.stdout[1]).toMatch(/lib\/node_modules\/pgark\/bin\/\.\.\/dist\/pgark\.cjs$/);
-    }
-  });
+  test.skipIf(!present)(
+    "finds its install behind absolute and relative links, with no other program than readlink",
+    async () => {
+      await using directory = await temporaryDirectory("pgark front");
+      await install(join(directory.path, "lib/node_modules/pgark"));
+      const bin = join(directory.path, "bin");
+      await mkdir(bin);
+      await symlink("../lib/node_modules/pgark/bin/pgark", join(bin, "pgark"));
+      await symlink(join(bin, "pgark"), join(directory.path, "pgark2"));
+      const node = await program(join(directory.path, "node"), fakeNode("v22.12.0"));
+      const env = { PGARK_NODE: node, PATH: "/usr/bin:/bin" };
+      for (const path of [join(bin, "pgark"), join(directory.path, "pgark2"), "./pgark2", "pgark2"]) {
+        const ended = run(path, ["list"], env, directory.path);
+        expect(ended.code).toBe(0);
+        expect(ended.stdout[1]).toMatch(/lib\/node_modules\/pgark\/bin\/\.\.\/dist\/pgark\.cjs$/);
+      }
+    },
+  );
 
   test.skipIf(!present)("takes the node beside the install, else the first fit one on PATH", async () => {
     await using directory = await temporaryDirectory();
@@ -140,7 +154,10 @@ describe.each(shells)("the front under $name", ({ command: [shell = "", ...befor
 
   test.skipIf(!present)("a broken install stops a recovery too", async () => {
     await using directory = await temporaryDirectory();
-    const path = await program(join(directory.path, "bin/pgark"), await readFile(join(projectDirectory, "bin/pgark"), "utf8"));
+    const path = await program(
+      join(directory.path, "bin/pgark"),
+      await readFile(join(projectDirectory, "bin/pgark"), "utf8"),
+    );
     const ended = run(path, ["wal-fetch", "a", "b"], { PGARK_NODE: process.execPath });
     expect(ended.code).toBe(200);
     expect(ended.stderr).toContain("is missing");

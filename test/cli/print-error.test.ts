@@ -24,14 +24,19 @@ describe("an error that was foreseen", () => {
   });
 
   test("does not repeat a cause that the problem tells already", () => {
-    const error = new PgarkError("io", "ENOSPC: no space left", { operation: "write", cause: new Error("ENOSPC: no space left") });
+    const error = new PgarkError("io", "ENOSPC: no space left", {
+      operation: "write",
+      cause: new Error("ENOSPC: no space left"),
+    });
     expect(formatError(error, 1, plain)).toBe("pgark: write: ENOSPC: no space left\n");
   });
 
   test("tells three causes at most, and comes to an end when causes go in a circle", () => {
     const first = new Error("one");
     first.cause = new Error("two", { cause: first });
-    expect(formatError(new PgarkError("io", "problem", { operation: "x", cause: first }), 1, plain).split("\n").length).toBeLessThan(6);
+    expect(
+      formatError(new PgarkError("io", "problem", { operation: "x", cause: first }), 1, plain).split("\n").length,
+    ).toBeLessThan(6);
   });
 
   test("is one line of JSON under --json", () => {
@@ -67,7 +72,13 @@ describe("an error that nobody foresaw", () => {
 
 test("a secret shows itself nowhere but where it is asked to", () => {
   const secret = new Secret("AGE-SECRET-KEY-1X");
-  const shown = [String(secret), `${secret}`, JSON.stringify({ secret }), inspect({ secret }, { showHidden: true }), "" + secret];
+  const shown = [
+    String(secret),
+    `a ${secret as unknown as string}`,
+    JSON.stringify({ secret }),
+    inspect({ secret }, { showHidden: true }),
+    "" + secret,
+  ];
   expect(shown.join()).not.toContain("AGE-SECRET");
   expect(secret.reveal()).toBe("AGE-SECRET-KEY-1X");
 });

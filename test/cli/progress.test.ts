@@ -17,7 +17,7 @@ const MB = 2 ** 20;
 describe("progress lines", () => {
   test("come every ten per cent or ten seconds, whichever is first, and at the end", () => {
     const { log, lines, now, pass } = recorder();
-    const { onProgress } = progressLines({ log, now });
+    const { onProgress } = progressLines({ log, now, facts: false });
     onProgress(at(0));
     pass(1000);
     onProgress(at(99 * MB));
@@ -37,7 +37,7 @@ describe("progress lines", () => {
 
   test("a new phase begins anew", () => {
     const { log, lines, now } = recorder();
-    const { onProgress } = progressLines({ log, now });
+    const { onProgress } = progressLines({ log, now, facts: false });
     onProgress(at(1000 * MB));
     onProgress(at(0, "wait"));
     onProgress(at(1000 * MB, "wait"));
@@ -46,15 +46,23 @@ describe("progress lines", () => {
 });
 
 test("nothing is known of the time left before the first byte, and nothing divided by zero", () => {
-  expect(describeProgress({ phase: "copy", doneBytes: 0, totalBytes: 0, doneFiles: 0 }, 0)).toBe("copy: 0%, 0 B of 0 B");
+  expect(describeProgress({ phase: "copy", doneBytes: 0, totalBytes: 0, doneFiles: 0 }, 0)).toBe(
+    "copy: 0%, 0 B of 0 B",
+  );
 });
 
 test("a log line goes above the bar and the bar comes back", async () => {
   const stream = new PassThrough();
-  const output = { isTerminal: true, columns: 80, write: (text: string) => void stream.write(text), deliver: async () => undefined, stream };
+  const output = {
+    isTerminal: true,
+    columns: 80,
+    write: (text: string) => void stream.write(text),
+    deliver: async () => undefined,
+    stream,
+  };
   const screen = createScreen(output);
   const { now } = recorder();
-  const bar = await createProgress({ screen, log: silentLog, now, enabled: true });
+  const bar = await createProgress({ screen, log: silentLog, now, enabled: true, facts: false });
   bar.onProgress(at(500 * MB));
   screen.line("a line\n");
   bar.stop();
@@ -66,8 +74,14 @@ test("a log line goes above the bar and the bar comes back", async () => {
 
 test("without progress nothing is written", async () => {
   const { log, lines, now, pass } = recorder();
-  const screen = createScreen({ isTerminal: false, columns: undefined, write: () => undefined, deliver: async () => undefined, stream: new PassThrough() });
-  const { onProgress } = await createProgress({ screen, log, now, enabled: false });
+  const screen = createScreen({
+    isTerminal: false,
+    columns: undefined,
+    write: () => undefined,
+    deliver: async () => undefined,
+    stream: new PassThrough(),
+  });
+  const { onProgress } = await createProgress({ screen, log, now, enabled: false, facts: false });
   onProgress(at(0));
   pass(60_000);
   onProgress(at(900 * MB));

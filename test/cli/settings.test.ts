@@ -4,15 +4,20 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { environmentName, OPTION_NAMES, optionSpec, optionsOf } from "../../src/cli/options.ts";
 import type { OptionName } from "../../src/cli/options.ts";
+import { ValueError } from "../../src/cli/parse-values.ts";
 import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
 import { hostKeyPath, required, resolveSettings } from "../../src/cli/settings.ts";
 import type { Settings } from "../../src/cli/settings.ts";
 import { temporaryDirectory } from "../helpers/temp.ts";
 import { testIo } from "./test-io.ts";
 
-async function settingsOf(argv: readonly string[], env: Readonly<Record<string, string>> = {}, cwd = "/nowhere"): Promise<Settings> {
+async function settingsOf(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  cwd = "/nowhere",
+): Promise<Settings> {
   const line = parseCommandLine(argv, "0", undefined);
-  if (line.kind !== "run") expect.unreachable("not a command to run");
+  if (line.kind !== "run") throw new Error("not a command to run");
   return resolveSettings(line.command.name, line.flags, testIo({ env, cwd }));
 }
 
@@ -39,7 +44,9 @@ describe("precedence", () => {
   });
 
   test("variables that are no option are none of our business: Kubernetes sets PGARK_PORT for a service named pgark", async () => {
-    await expect(settingsOf(["backup"], { PGARK_PORT: "tcp://10.0.0.1:80", PGARK_SERVICE_HOST: "x" })).resolves.toBeDefined();
+    await expect(
+      settingsOf(["backup"], { PGARK_PORT: "tcp://10.0.0.1:80", PGARK_SERVICE_HOST: "x" }),
+    ).resolves.toBeDefined();
   });
 
   test("an option of one run cannot come from the environment", async () => {
@@ -62,10 +69,25 @@ describe("flags", () => {
   });
 
   test("lists and mappings may be repeated", async () => {
-    const { values } = await settingsOf(["restore", "/x", "--tablespace", "/a=/b", "--tablespace=16384=/c", "--recipients", "k1,k2", "--recipients", "k3"]);
-    expect([...(values.tablespace ?? [])]).toEqual([["/a", "/b"], ["16384", "/c"]]);
+    const { values } = await settingsOf([
+      "restore",
+      "/x",
+      "--tablespace",
+      "/a=/b",
+      "--tablespace=16384=/c",
+      "--recipients",
+      "k1,k2",
+      "--recipients",
+      "k3",
+    ]);
+    expect([...(values.tablespace ?? [])]).toEqual([
+      ["/a", "/b"],
+      ["16384", "/c"],
+    ]);
     expect(values.recipients).toEqual(["k1", "k2", "k3"]);
-    await expect(settingsOf(["restore", "/x", "--tablespace", "/a=/b", "--tablespace", "/a=/c"])).rejects.toThrow("mapped twice");
+    await expect(settingsOf(["restore", "/x", "--tablespace", "/a=/b", "--tablespace", "/a=/c"])).rejects.toThrow(
+      "mapped twice",
+    );
   });
 
   test("paths are relative to where pgark was called", async () => {
@@ -74,13 +96,18 @@ describe("flags", () => {
 
   test("a wrong value names the spelling that was used", async () => {
     await expect(settingsOf(["backup", "--jobs", "0"])).rejects.toMatchObject({ code: "usage", object: "--jobs" });
-    await expect(settingsOf(["backup"], { PGARK_JOBS: "x" })).rejects.toMatchObject({ code: "usage", object: "PGARK_JOBS" });
+    await expect(settingsOf(["backup"], { PGARK_JOBS: "x" })).rejects.toMatchObject({
+      code: "usage",
+      object: "PGARK_JOBS",
+    });
   });
 
   test("a missing setting is asked for in all three spellings", async () => {
     const settings = await settingsOf(["list"]);
     expect(() => required(settings, "repository")).toThrow(
-      expect.objectContaining({ hint: "give it as --repository, PGARK_REPOSITORY in the environment, or repository: in pgark.yaml" }),
+      expect.objectContaining({
+        hint: "give it as --repository, PGARK_REPOSITORY in the environment, or repository: in pgark.yaml",
+      }),
     );
   });
 });
@@ -89,7 +116,9 @@ test("the host key lies beside the configuration, named for its cluster", async 
   await using directory = await temporaryDirectory();
   const config = join(directory.path, "pgark.yaml");
   await writeFile(config, "cluster: main");
-  expect(hostKeyPath(await settingsOf(["backup", "--config", config]), "main")).toBe(join(directory.path, "main.host-key"));
+  expect(hostKeyPath(await settingsOf(["backup", "--config", config]), "main")).toBe(
+    join(directory.path, "main.host-key"),
+  );
   expect(hostKeyPath(await settingsOf(["backup", "--host-key-file", "/k"]), "main")).toBe("/k");
 });
 
@@ -102,20 +131,27 @@ describe("the table of options", () => {
   test("the defaults are values that the options themselves accept", () => {
     for (const name of OPTION_NAMES) {
       const { default: fallback, type } = optionSpec(name);
-      if (typeof fallback === "string" || typeof fallback === "boolean") expect(type.fromYaml(fallback)).toBe(fallback);
-      if (typeof fallback === "number" && !name.endsWith("timeout")) expect(type.fromText([String(fallback)])).toBe(fallback);
+      if (fallback === undefined || name === "wal-timeout") continue;
+      expect(type.fromText([(fallback as string | number | boolean).toString()])).toBe(fallback);
     }
-    expect(optionSpec("wal-timeout").type.fromText([optionSpec("wal-timeout").defaultText ?? ""])).toBe(optionSpec("wal-timeout").default);
+    expect(optionSpec("wal-timeout").type.fromText([optionSpec("wal-timeout").defaultText ?? ""])).toBe(
+      optionSpec("wal-timeout").default,
+    );
   });
 
   test("no text whatever makes an option do anything but accept it or refuse it as a value error", () => {
+    const answer = (name: OptionName, text: string): string => {
+      try {
+        optionSpec(name).type.fromText([text]);
+        return "accepted";
+      } catch (error) {
+        return error instanceof ValueError ? "refused" : String(error);
+      }
+    };
+    const names = fc.constantFrom<OptionName>(...optionsOf("restore"), ...optionsOf("backup"));
     fc.assert(
-      fc.property(fc.constantFrom<OptionName>(...optionsOf("restore"), ...optionsOf("backup")), fc.string(), (name, text) => {
-        try {
-          optionSpec(name).type.fromText([text]);
-        } catch (error) {
-          expect((error as Error).name).toBe("ValueError");
-        }
+      fc.property(names, fc.string(), (name, text) => {
+        expect(["accepted", "refused"]).toContain(answer(name, text));
       }),
     );
   });

@@ -15,7 +15,7 @@ const io = testIo();
 
 async function settingsOf(argv: readonly string[], env: Io["env"] = {}): Promise<Settings> {
   const line = parseCommandLine(argv, "0", undefined);
-  if (line.kind !== "run") expect.unreachable("not a command to run");
+  if (line.kind !== "run") throw new Error("not a command to run");
   return resolveSettings(line.command.name, line.flags, testIo({ env }));
 }
 
@@ -76,5 +76,6 @@ test("the program is named as it was called when that leads to this install, els
   await symlink(join(install, "bin/pgark"), join(directory.path, "link"));
   const called = (program: string | undefined): string => programPath({ install, env: { PGARK_PROGRAM: program } });
   expect(called(join(directory.path, "link"))).toBe(join(directory.path, "link"));
-  for (const other of [undefined, "pgark", "/bin/sh", "/nowhere"]) expect(called(other)).toBe(join(install, "bin/pgark"));
+  for (const other of [undefined, "pgark", "/bin/sh", "/nowhere"])
+    expect(called(other)).toBe(join(install, "bin/pgark"));
 });

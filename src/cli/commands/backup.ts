@@ -9,16 +9,23 @@ import { defaultJobs } from "../jobs.ts";
 import { backupJson } from "../json-shapes.ts";
 import { section } from "../plan-text.ts";
 import { createProgress } from "../progress.ts";
+import { wantsJsonLog } from "../settings.ts";
 import { withRepository } from "../with-repository.ts";
 
 /** More bad pages than this are counted, not listed; `--json` has them all. */
 const MOST_PAGES_SHOWN = 20;
 
 /** `pgark backup`: takes a base backup. */
-export async function run(run: CommandRun): Promise<number> {
+export async function main(run: CommandRun): Promise<number> {
   const { settings, io, log, screen, paint } = run;
   const { values } = settings;
-  const progress = await createProgress({ screen, log, now: io.now, enabled: !values["no-progress"] });
+  const progress = await createProgress({
+    screen,
+    log,
+    now: io.now,
+    enabled: !values["no-progress"],
+    facts: wantsJsonLog(values),
+  });
   const taken = await withRepository(run, { keys: "all" }, (repository) =>
     takeBackup(repository, {
       connection: { ...connectionString(values.dbname), environment: io.env },

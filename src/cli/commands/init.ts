@@ -17,7 +17,7 @@ import { required } from "../settings.ts";
 import { archiveCommand } from "../wal-commands.ts";
 
 /** `pgark init`: creates the cluster in the repository, and its keys. */
-export async function run(run: CommandRun): Promise<number> {
+export async function main(run: CommandRun): Promise<number> {
   const { settings, io } = run;
   const cluster = required(settings, "cluster");
   checkKeyOptions(run);
@@ -40,7 +40,9 @@ export async function run(run: CommandRun): Promise<number> {
       signal: io.signal,
     });
     if (keys.hostKeyFile !== undefined && io.userId === 0) {
-      run.log.warn("the host key belongs to root; give it to the user that takes backups (chown)", { file: keys.hostKeyFile });
+      run.log.warn("the host key belongs to root; give it to the user that takes backups (chown)", {
+        file: keys.hostKeyFile,
+      });
     }
     await printResult(run, facts, keys, result);
     return EXIT.ok;

@@ -11,7 +11,7 @@ import { formatTable } from "../table.ts";
 import { withRepository } from "../with-repository.ts";
 
 /** `pgark list`: the backups and the moments that can be restored. */
-export async function run(run: CommandRun): Promise<number> {
+export async function main(run: CommandRun): Promise<number> {
   const { cluster, encrypted, lives } = await withRepository(run, { keys: "all" }, async (repository) => ({
     cluster: repository.cluster,
     encrypted: repository.encrypted,

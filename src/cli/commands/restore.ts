@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { PgarkError } from "../../errors.ts";
 import type { Catalog } from "../../repository/catalog.ts";
 import type { Repository } from "../../repository/repository.ts";
 import { applyRestore } from "../../restore/apply-restore.ts";
@@ -8,13 +9,14 @@ import { EXIT } from "../exit-codes.ts";
 import { defaultJobs } from "../jobs.ts";
 import { makePlan, plannedJson, plannedText } from "../make-plan.ts";
 import { createProgress } from "../progress.ts";
+import { wantsJsonLog } from "../settings.ts";
 import { restoredText } from "../restored-text.ts";
 import type { Restored } from "../restored-text.ts";
 import { restoreCommand } from "../wal-commands.ts";
 import { withRepository } from "../with-repository.ts";
 
 /** `pgark restore <pgdata>`: plans, says so, and does it. */
-export async function run(run: CommandRun): Promise<number> {
+export async function main(run: CommandRun): Promise<number> {
   const { settings, io } = run;
   const pgdata = resolve(io.cwd, run.args[0] ?? "");
   const { json } = settings.values;
@@ -23,16 +25,30 @@ export async function run(run: CommandRun): Promise<number> {
     const done = result.kind === "refusal" || settings.values["dry-run"];
     // The plan comes before the deed; a machine gets one answer, at the end.
     if (!json || done) {
-      await run.print({ json: () => ({ plan: plannedJson(result), restored: null }), text: () => plannedText(result, run) });
+      await run.print({
+        json: () => ({ plan: plannedJson(result), restored: null }),
+        text: () => plannedText(result, run),
+      });
     }
     if (result.kind === "refusal") return EXIT.refused;
     if (done) return EXIT.ok;
+    requireIdentity(run, repository);
     const restored = await apply(run, repository, catalog, result, pgdata);
     await run.print({
       json: () => ({ plan: plannedJson(result), restored }),
       text: () => restoredText(restored, settings, run.paint),
     });
     return EXIT.ok;
+  });
+}
+
+/** Found out before anything is written: the host's own key opens manifests, which the plan needs, but no data. */
+function requireIdentity(run: CommandRun, repository: Repository): void {
+  if (!repository.encrypted || run.settings.values["identity-file"] !== undefined) return;
+  throw new PgarkError("no-identity", "the cluster is encrypted, and no identity was given", {
+    operation: "restore",
+    object: repository.cluster,
+    hint: "bring the identity that pgark init --encrypt made to a file here, and name it: --identity-file",
   });
 }
 
@@ -46,7 +62,13 @@ async function apply(
   const { settings, io, log, screen } = run;
   const { values } = settings;
   const command = restoreCommand(settings, io, { partial: needsPartial(catalog, plan) });
-  const progress = await createProgress({ screen, log, now: io.now, enabled: !values["no-progress"] });
+  const progress = await createProgress({
+    screen,
+    log,
+    now: io.now,
+    enabled: !values["no-progress"],
+    facts: wantsJsonLog(values),
+  });
   try {
     const applied = await applyRestore(repository, plan, {
       pgdata,
@@ -61,7 +83,13 @@ async function apply(
       onProgress: progress.onProgress,
       signal: io.signal,
     });
-    return { pgdata, files: applied.files, bytes: applied.bytes, settings: applied.settings, archiving: values.archiving === "on" };
+    return {
+      pgdata,
+      files: applied.files,
+      bytes: applied.bytes,
+      settings: applied.settings,
+      archiving: values.archiving === "on",
+    };
   } finally {
     progress.stop();
   }
@@ -70,5 +98,8 @@ async function apply(
 /** Whether replay to the end of the target timeline runs into a segment of which only a `.partial` was archived. */
 export function needsPartial(catalog: Catalog, plan: RecoveryPlan): boolean {
   const last = plan.wal.filter((need) => need.timeline === plan.timeline).at(-1)?.last;
-  return last !== undefined && catalog.partials.some((partial) => partial.timeline === plan.timeline && partial.segment === last + 1n);
+  return (
+    last !== undefined &&
+    catalog.partials.some((partial) => partial.timeline === plan.timeline && partial.segment === last + 1n)
+  );
 }

@@ -8,17 +8,21 @@ import { nearest } from "../nearest.ts";
 import { withRepository } from "../with-repository.ts";
 
 /** `pgark show <label>`: one backup. */
-export async function run(run: CommandRun): Promise<number> {
+export async function main(run: CommandRun): Promise<number> {
   const [label = ""] = run.args;
   const backup = await withRepository(run, { keys: "all" }, async (repository) => {
     const backups = (await loadLives(run, repository)).flatMap((catalog) => catalog.backups);
     const found = backups.find((one) => one.label === label);
     if (found !== undefined) return found;
-    const guess = nearest(label, backups.map((one) => one.label));
+    const guess = nearest(
+      label,
+      backups.map((one) => one.label),
+    );
     throw new PgarkError("not-found", "there is no complete backup of this name", {
       operation: "show",
       object: label,
-      hint: guess === undefined ? "pgark list shows the backups there are" : `did you mean ${guess}? pgark list shows all`,
+      hint:
+        guess === undefined ? "pgark list shows the backups there are" : `did you mean ${guess}? pgark list shows all`,
     });
   });
   await run.print({ json: () => ({ backup: backupJson(backup) }), text: () => backupText(backup, run.paint) });

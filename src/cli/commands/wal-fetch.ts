@@ -8,7 +8,7 @@ import { FETCH_ATTEMPTS, retryTransient } from "../wal-retry.ts";
 import { withRepository } from "../with-repository.ts";
 
 /** `pgark wal-fetch %f "%p"`: brings one WAL file back. Only a positive "there is none" is answered with 1. */
-export async function run(run: CommandRun): Promise<number> {
+export async function main(run: CommandRun): Promise<number> {
   const { settings, io, log } = run;
   const [name = "", destination = ""] = run.args;
   const outcome = await retryTransient(run, FETCH_ATTEMPTS, () =>

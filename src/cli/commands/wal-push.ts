@@ -6,7 +6,7 @@ import { PUSH_ATTEMPTS, retryTransient } from "../wal-retry.ts";
 import { withRepository } from "../with-repository.ts";
 
 /** `pgark wal-push %p`: archives one WAL file. */
-export async function run(run: CommandRun): Promise<number> {
+export async function main(run: CommandRun): Promise<number> {
   const { settings, io, log } = run;
   const [path = ""] = run.args;
   const pushed = await retryTransient(run, PUSH_ATTEMPTS, () =>
@@ -23,7 +23,10 @@ export async function run(run: CommandRun): Promise<number> {
     ),
   );
   if (settings.values.json) {
-    await run.print({ json: () => ({ outcome: pushed.outcome, key: pushed.key, storedBytes: pushed.storedBytes }), text: () => "" });
+    await run.print({
+      json: () => ({ outcome: pushed.outcome, key: pushed.key, storedBytes: pushed.storedBytes }),
+      text: () => "",
+    });
   }
   return EXIT.ok;
 }

@@ -70,7 +70,8 @@ function headerEnd(bytes: Uint8Array): number {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, maxHeaderSize));
   const mac = text.indexOf("\n--- ", 0, "latin1");
   const end = mac < 0 ? -1 : text.indexOf("\n", mac + 1, "latin1");
-  if (!text.subarray(0, 22).equals(Buffer.from("age-encryption.org/v1\n")) || end < 0) throw damaged("it is no age file");
+  if (!text.subarray(0, 22).equals(Buffer.from("age-encryption.org/v1\n")) || end < 0)
+    throw damaged("it is no age file");
   return end + 1;
 }
 
@@ -86,5 +87,8 @@ function headerError(error: unknown): PgarkError {
 }
 
 function damaged(how: string, cause?: unknown): PgarkError {
-  return new PgarkError("corrupt", `the head of the encrypted object is damaged: ${how}`, { operation: "decrypt", cause });
+  return new PgarkError("corrupt", `the head of the encrypted object is damaged: ${how}`, {
+    operation: "decrypt",
+    cause,
+  });
 }

@@ -35,7 +35,7 @@ export class PayloadReader {
       this.#decompress(stored);
       return;
     }
-    for (let offset = 0; offset < stored.length; ) {
+    for (let offset = 0; offset < stored.length;) {
       // A full chunk is only known not to be the last one when a byte follows it.
       if (this.#storedFill === this.#stored.length) this.#decrypt(false);
       const whole = chunkSize + tagSize;
@@ -95,7 +95,8 @@ export class PayloadReader {
   #readData(frame: Uint8Array, plainSize: number): void {
     if (this.#frame.length < plainSize) this.#frame = Buffer.allocUnsafeSlow(plainSize);
     const size = this.#options.zstd.decompress(this.#frame, frame);
-    if (size !== plainSize) throw new PgarkError("corrupt", "a frame has another size than it says", { operation: "decompress" });
+    if (size !== plainSize)
+      throw new PgarkError("corrupt", "a frame has another size than it says", { operation: "decompress" });
     this.#options.plain(this.#frame.subarray(0, size));
   }
 

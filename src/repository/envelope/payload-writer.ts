@@ -38,7 +38,7 @@ export class PayloadWriter {
 
   write(plain: Uint8Array): void {
     this.plainSize += plain.length;
-    for (let offset = 0; offset < plain.length; ) {
+    for (let offset = 0; offset < plain.length;) {
       if (this.#frameFill === 0 && plain.length - offset >= frameSize) {
         this.#compress(plain.subarray(offset, offset + frameSize));
         offset += frameSize;

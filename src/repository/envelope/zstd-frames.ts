@@ -43,7 +43,7 @@ function readDataFrame(view: DataView): ZstdFrame | undefined {
   const plainSize = readPlainSize(view, sizeAt, sizeBytes);
   if (plainSize > maxFramePlainSize) throw damaged("a frame is too large");
   let position = sizeAt + sizeBytes;
-  for (let last = false; !last; ) {
+  for (let last = false; !last;) {
     if (view.byteLength < position + 3) return undefined;
     const block = view.getUint16(position, true) | (view.getUint8(position + 2) << 16);
     last = (block & 1) === 1;

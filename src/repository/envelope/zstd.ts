@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import zlib from "node:zlib";
+import type * as Addon from "zstd-napi/binding.js";
 import { PgarkError } from "../../errors.ts";
 
 /**
@@ -41,11 +42,9 @@ function fail(): never {
   });
 }
 
-type Addon = typeof import("zstd-napi/binding.js");
-
-function loadAddon(): Addon | undefined {
+function loadAddon(): typeof Addon | undefined {
   try {
-    return createRequire(import.meta.url)("zstd-napi/binding.js") as Addon;
+    return createRequire(import.meta.url)("zstd-napi/binding.js") as typeof Addon;
   } catch {
     return undefined; // an optional package: not installed, or its addon was not built
   }
@@ -76,7 +75,7 @@ function openBuiltin(level: number): Zstd | undefined {
   };
   return {
     compress: (target, source) => {
-      const frame = zlib.zstdCompressSync(source, { params, pledgedSrcSize: source.length } as zlib.ZstdOptions);
+      const frame = zlib.zstdCompressSync(source, { params, pledgedSrcSize: source.length });
       target.set(frame);
       return frame.length;
     },

@@ -114,7 +114,7 @@ class PackBuilder {
     const offset = this.#payload.plainSize;
     const badPages: number[] = [];
     let crc = 0;
-    for (let done = 0; done < size; ) {
+    for (let done = 0; done < size;) {
       const bytes = this.#read(file, done, Math.min(readSize, size - done));
       if (entry.firstBlock !== undefined) this.#checkPages(file, done, bytes, entry.firstBlock, badPages);
       crc = crc32c(bytes, crc);

@@ -14,7 +14,7 @@ export function extractPack(task: ExtractPackTask): void {
   const files = new FileWriter(task.files, new Counters(task.counters));
   const reader = new PayloadReader({ zstd: openZstd(1), key: task.key, plain: (bytes) => files.write(bytes) });
   try {
-    for (let done = 0; done < task.storedSize; ) done += receiver.take((bytes) => reader.write(bytes));
+    for (let done = 0; done < task.storedSize;) done += receiver.take((bytes) => reader.write(bytes));
     reader.end();
     files.end();
   } finally {
@@ -37,7 +37,11 @@ class FileWriter {
 
   write(bytes: Uint8Array): void {
     const end = this.#position + bytes.length;
-    for (let file = this.#files[this.#index]; file !== undefined && file.offset <= end; file = this.#files[this.#index]) {
+    for (
+      let file = this.#files[this.#index];
+      file !== undefined && file.offset <= end;
+      file = this.#files[this.#index]
+    ) {
       const begin = Math.max(file.offset, this.#position);
       const stop = Math.min(file.offset + file.size, end);
       this.#append(file, bytes.subarray(begin - this.#position, stop - this.#position));
@@ -61,7 +65,7 @@ class FileWriter {
     this.#open ??= { handle: create(file), crc: 0, written: 0 };
     this.#open.crc = crc32c(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), this.#open.crc);
     try {
-      for (let done = 0; done < bytes.length; ) done += writeSync(this.#open.handle, bytes, done);
+      for (let done = 0; done < bytes.length;) done += writeSync(this.#open.handle, bytes, done);
     } catch (error) {
       throw ioError("write file", file.target, error);
     }
@@ -72,7 +76,8 @@ class FileWriter {
   #finish(file: ExtractFile): void {
     const open = this.#open;
     if (open === undefined) return;
-    if (open.written !== file.size || open.crc !== file.crc32c) throw damaged(file.path, "its digest is not the manifest's");
+    if (open.written !== file.size || open.crc !== file.crc32c)
+      throw damaged(file.path, "its digest is not the manifest's");
     try {
       fsyncSync(open.handle);
     } catch (error) {

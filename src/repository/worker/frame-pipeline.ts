@@ -39,7 +39,7 @@ export class FramePipeline {
 
   /** Copies `bytes`; what becomes of them is told to `consume`, after a job is full or at `flush`. */
   async write(bytes: Uint8Array, consume: FrameConsumer, consumed: () => Promise<void>): Promise<void> {
-    for (let offset = 0; offset < bytes.length; ) {
+    for (let offset = 0; offset < bytes.length;) {
       this.#current ??= await this.#acquire();
       const taken = Math.min(jobSize - this.#fill, bytes.length - offset);
       Buffer.from(this.#current.plain, this.#fill, taken).set(bytes.subarray(offset, offset + taken));

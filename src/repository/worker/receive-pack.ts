@@ -35,7 +35,7 @@ export async function receivePack(options: ReceivePackOptions): Promise<void> {
   signal?.addEventListener("abort", stop, { once: true });
   const skipped = header?.size ?? 0;
   const feeding = feeder.feed(first.subarray(skipped), async function* () {
-    for (let offset = first.length; offset < size; ) {
+    for (let offset = first.length; offset < size;) {
       const bytes = await read(offset);
       if (bytes.length === 0) throw cutShort(key);
       offset += bytes.length;
@@ -60,7 +60,8 @@ export async function receivePack(options: ReceivePackOptions): Promise<void> {
   }
 }
 
-const stopped = Symbol("stopped");
+/** Why the feeding ends when the worker does first; never seen outside. */
+const stopped = new PgarkError("aborted", "stopped", { operation: "restore pack" });
 
 /** Fills the slots in turn as the worker gives them back. */
 class Feeder {

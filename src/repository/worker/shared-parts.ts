@@ -110,7 +110,7 @@ export class PartSender {
   }
 
   write(bytes: Uint8Array): void {
-    for (let offset = 0; offset < bytes.length; ) {
+    for (let offset = 0; offset < bytes.length;) {
       this.#current ??= this.#acquire();
       const taken = Math.min(this.#slotSize - this.#fill, bytes.length - offset);
       this.#current.set(bytes.subarray(offset, offset + taken), this.#fill);

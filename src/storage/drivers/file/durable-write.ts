@@ -59,7 +59,8 @@ async function takeName(from: string, target: string): Promise<void> {
     if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(errnoOf(error) ?? "")) throw error;
     // A file system without hard links (some network and FUSE ones): look, then rename. Not atomic against a second writer,
     // but never half a file.
-    if (await exists(target)) throw Object.assign(new Error(`EEXIST: file already exists, '${target}'`), { code: "EEXIST" });
+    if (await exists(target))
+      throw Object.assign(new Error(`EEXIST: file already exists, '${target}'`), { code: "EEXIST" });
     await rename(from, target);
   }
 }

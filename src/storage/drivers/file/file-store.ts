@@ -166,12 +166,16 @@ export class FileStore implements ObjectStore {
 }
 
 async function writeFully(file: TemporaryFile, body: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < body.length; ) {
+  for (let done = 0; done < body.length;) {
     done += (await file.handle.write(body, done, body.length - done, position + done)).bytesWritten;
   }
 }
 
-async function readRange(handle: Awaited<ReturnType<typeof open>>, offset: number, length: number): Promise<Uint8Array> {
+async function readRange(
+  handle: Awaited<ReturnType<typeof open>>,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
   const size = (await handle.stat()).size;
   const wanted = Math.max(0, Math.min(length, size - offset));
   const buffer = Buffer.allocUnsafe(wanted);
