@@ -29,6 +29,8 @@ export async function takeBackup(repository: Repository, options: BackupOptions)
   const onAbort = (): void => stop.abort(new PgarkError("aborted", "stopped", { operation: "take base backup" }));
   options.signal?.addEventListener("abort", onAbort, { once: true });
   session.onLost((error) => stop.abort(error));
+  // A statement may be waiting, for a checkpoint above all; ending the session ends it, and backup mode with it.
+  stop.signal.addEventListener("abort", () => void session.end(), { once: true });
   const keepAlive = setInterval(() => void session.ping().catch((error: unknown) => stop.abort(error)), pingMs);
   try {
     return await run(repository, session, options, stop);
