@@ -35,9 +35,8 @@ export async function takeBackup(repository: Repository, options: BackupOptions)
   try {
     return await run(repository, session, options, stop);
   } catch (error) {
-    // What was stopped says so; why it was stopped is more to the point.
-    if (stop.signal.aborted && isAbort(error)) throw stop.signal.reason;
-    throw error;
+    // What was stopped says so, each part in its way; why it was stopped is to the point.
+    throw stop.signal.aborted ? stop.signal.reason : error;
   } finally {
     clearInterval(keepAlive);
     options.signal?.removeEventListener("abort", onAbort);
@@ -155,8 +154,4 @@ async function publish(repository: Repository, job: BackupJob, copied: CopiedClu
   const key = backupRecordKey(repository.cluster, server.identity, job.label);
   await repository.store.put(key, encodeBackupRecord(record), { ifAbsent: true, signal });
   return { record, warnings: copied.warnings, badPages: uploader.badPages };
-}
-
-function isAbort(error: unknown): boolean {
-  return isPgarkError(error, "aborted") || (error instanceof Error && error.name === "AbortError");
 }
