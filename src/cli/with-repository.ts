@@ -20,7 +20,7 @@ export async function withRepository<T>(
 ): Promise<T> {
   const cluster = required(run.settings, "cluster");
   const identities = options.keys === "none" ? [] : await secretKeys(run, cluster);
-  const store = await openStore(required(run.settings, "repository"));
+  const store = await openStore(required(run.settings, "repository"), { environment: run.io.env });
   try {
     const recipients = run.settings.values.recipients ?? [];
     return await work(await openRepository({ store, cluster, identities, recipients, signal: run.io.signal }));

@@ -3,18 +3,27 @@ import { fileURLToPath } from "node:url";
 import { PgarkError } from "../errors.ts";
 import type { ObjectStore } from "./object-store.ts";
 
+export interface OpenStoreOptions {
+  /** for proxies and the like; credentials are each cloud's own affair */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
 /**
  * Opens the store that `url` names. Only that driver's code is loaded. A plain absolute path is a file repository too.
  * Throws `usage` for anything else.
  */
-export async function openStore(url: string): Promise<ObjectStore> {
+export async function openStore(url: string, options: OpenStoreOptions): Promise<ObjectStore> {
   if (path.isAbsolute(url)) return openFileStore(path.resolve(url));
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
   if (scheme === "file") return openFileStore(filePathOf(url));
+  if (scheme === "s3") {
+    const { openS3Store } = await import("./drivers/s3/s3-store.ts");
+    return openS3Store(url, options.environment);
+  }
   throw new PgarkError("usage", scheme === undefined ? "not a repository URL" : `no driver for "${scheme}:"`, {
     operation: "open repository",
     object: url,
-    hint: "a repository is named by its URL, such as file:///srv/pgark",
+    hint: "a repository is named by its URL, such as file:///srv/pgark or s3://bucket/prefix",
   });
 }
 

@@ -21,7 +21,7 @@ export async function main(run: CommandRun): Promise<number> {
   const { settings, io } = run;
   const cluster = required(settings, "cluster");
   checkKeyOptions(run);
-  const store = await openStore(required(settings, "repository"));
+  const store = await openStore(required(settings, "repository"), { environment: io.env });
   try {
     const facts = await readServerFacts(run);
     const existing = await openExisting(run, store, cluster);
