@@ -64,6 +64,12 @@ const requirements = [
     ],
     present: clientProgramsLoad,
   },
+  {
+    name: "radosgw",
+    without: "everything on a real S3 server (Ceph's)",
+    packages: ["radosgw", "ceph-mon", "ceph-osd", "ceph-common"],
+    present: () => ["radosgw", "ceph-mon", "ceph-osd", "radosgw-admin", "monmaptool"].every((name) => onPath(name)()),
+  },
   { name: "setpriv", without: "nothing as an ordinary user", packages: ["util-linux"], present: onPath("setpriv") },
   { name: "busybox", without: "the front in busybox's shell", packages: ["busybox"], present: onPath("busybox") },
 ];

@@ -1,5 +1,15 @@
 /** The commands of pgark. Apart from their table, so that the first lines of the program know them without loading it. */
-export const COMMAND_NAMES = ["init", "wal-push", "wal-fetch", "backup", "restore", "plan", "list", "show"] as const;
+export const COMMAND_NAMES = [
+  "init",
+  "wal-push",
+  "wal-fetch",
+  "backup",
+  "restore",
+  "plan",
+  "list",
+  "show",
+  "check",
+] as const;
 
 export type CommandName = (typeof COMMAND_NAMES)[number];
 

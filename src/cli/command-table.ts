@@ -135,6 +135,20 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/plan.ts"),
   },
   {
+    name: "check",
+    args: [],
+    summary: "try everything that archiving and backups need",
+    description:
+      "Tries on the real repository what pgark asks of a store (credentials, write, create only, read, list, delete), looks at " +
+      "PostgreSQL's settings, then has it finish a WAL segment and waits to see it arrive. Each line says ok, or what to do.",
+    examples: [
+      { text: "all of it", command: "pgark check" },
+      { text: "only the store, from a machine that does not reach the server", command: "pgark check --store-only" },
+    ],
+    exitCodes: exitCodeTable([]),
+    load: () => import("./commands/check.ts"),
+  },
+  {
     name: "list",
     args: [],
     summary: "list backups and the moments that can be restored",

@@ -79,7 +79,7 @@ export const OPTIONS = {
   dbname: option(text, {
     description:
       "database name or connection string; PGHOST, PGPORT, PGUSER and the like count as with every PostgreSQL program",
-    commands: ["init", "backup"],
+    commands: ["init", "backup", "check"],
     short: "d",
     secret: true,
   }),
@@ -100,8 +100,8 @@ export const OPTIONS = {
     defaultText: "no limit",
   }),
   "wal-timeout": option(duration, {
-    description: "how long a backup waits for its last WAL to reach the repository",
-    commands: ["backup"],
+    description: "how long to wait for the last WAL to reach the repository",
+    commands: ["backup", "check"],
     default: 600_000,
     defaultText: "10min",
   }),
@@ -140,6 +140,12 @@ export const OPTIONS = {
   remote: option(flag, {
     description: "read the cluster over the replication protocol even when its data directory can be read here",
     commands: ["backup"],
+    default: false,
+  }),
+  "store-only": option(flag, {
+    description: "check the repository only",
+    commands: ["check"],
+    flagOnly: true,
     default: false,
   }),
   fast: option(flag, {

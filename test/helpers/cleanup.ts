@@ -13,7 +13,8 @@ const pending = new Set<Cleanup>();
 
 /** Registers `cleanup`; the function returned runs it, once, however often it is called. */
 export function registerCleanup(cleanup: Cleanup): () => Promise<void> {
-  if (pending.size === 0) process.once("exit", disposeEverythingNow);
+  process.off("exit", disposeEverythingNow);
+  process.on("exit", disposeEverythingNow);
   pending.add(cleanup);
   return async () => {
     if (pending.delete(cleanup)) await cleanup.dispose();
