@@ -108,6 +108,7 @@ async function seeSegmentArrive(
     walSegmentSize: server.walSegmentSize,
     timeoutMs: options.walTimeoutMs,
     inRecovery: false,
+    purpose: { operation: "check archiving", why: "which the server was made to finish" },
     log: options.log,
     signal: options.signal,
   });

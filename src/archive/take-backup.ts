@@ -78,6 +78,7 @@ async function run(
       walSegmentSize: server.walSegmentSize,
       timeoutMs: options.walTimeoutMs,
       inRecovery: server.inRecovery,
+      purpose: { operation: "take base backup", why: "which the backup needs" },
       log: options.log,
       signal,
     });

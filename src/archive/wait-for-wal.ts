@@ -21,12 +21,14 @@ export interface WaitForWalOptions {
   readonly walSegmentSize: number;
   readonly timeoutMs: number;
   readonly inRecovery: boolean;
+  /** for messages: what it is all for, as a verb phrase, and why this WAL is waited for, as a relative clause */
+  readonly purpose: { readonly operation: string; readonly why: string };
   readonly log: Log;
   readonly signal: AbortSignal;
 }
 
 /**
- * Waits until every WAL segment that a backup needs is in the repository. Throws `refused` when they do not come in time, with
+ * Waits until every WAL segment from start to stop is in the repository. Throws `refused` when they do not come in time, with
  * what PostgreSQL says of its archiving.
  */
 export async function waitForWal(repository: Repository, session: Session, options: WaitForWalOptions): Promise<void> {
@@ -90,7 +92,8 @@ async function notArchived(
   missing: string,
   waitedMs: number,
 ): Promise<PgarkError> {
-  const problem = `WAL segment ${missing}, which the backup needs, did not arrive within ${Math.round(waitedMs / 1000)} s`;
+  const { operation, why } = options.purpose;
+  const problem = `WAL segment ${missing}, ${why}, did not arrive within ${Math.round(waitedMs / 1000)} s`;
   const [row] = await session.query("SELECT last_failed_wal, last_failed_time, archived_count FROM pg_stat_archiver");
   const failed = row?.["last_failed_wal"];
   const hint = options.inRecovery
@@ -98,5 +101,5 @@ async function notArchived(
     : failed === null || failed === undefined
       ? "archive_mode must be on and archive_command must be: pgark wal-push %p"
       : `archiving of ${failed} failed last at ${row?.["last_failed_time"]}: the reason is in PostgreSQL's log`;
-  return new PgarkError("refused", problem, { operation: "take base backup", object: missing, hint });
+  return new PgarkError("refused", problem, { operation, object: missing, hint });
 }

@@ -20,6 +20,14 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     const { openS3Store } = await import("./drivers/s3/s3-store.ts");
     return openS3Store(url, options.environment);
   }
+  if (scheme === "gs") {
+    const { openGcsStore } = await import("./drivers/gcs/gcs-store.ts");
+    return openGcsStore(url, options.environment);
+  }
+  if (scheme === "azure") {
+    const { openAzureStore } = await import("./drivers/azure/azure-store.ts");
+    return openAzureStore(url, options.environment);
+  }
   throw new PgarkError("usage", scheme === undefined ? "not a repository URL" : `no driver for "${scheme}:"`, {
     operation: "open repository",
     object: url,

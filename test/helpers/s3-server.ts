@@ -224,6 +224,9 @@ async function configuration(
       rgw_run_sync_thread: "false",
       rgw_thread_pool_size: "32",
       rgw_dmclock_auth_res: "0",
+      // Keys of its own for SSE-KMS; the id of the one is "my-key".
+      rgw_crypt_s3_kms_backend: "testing",
+      rgw_crypt_s3_kms_encryption_keys: `my-key=${Buffer.alloc(32, "a").toString("base64")}`,
     },
   };
   const sections = Object.entries(settings).map(([name, values]) => {

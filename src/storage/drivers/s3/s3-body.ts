@@ -1,16 +1,22 @@
 import type { Readable } from "node:stream";
-import { PgarkError } from "../../../errors.ts";
+import { isPgarkError, PgarkError } from "../../../errors.ts";
 
-/** A body that says nothing for so long has stalled. */
-const silenceMs = 30_000;
+export interface ReadBodyOptions {
+  /** bytes, as announced; undefined when the store did not say */
+  readonly size: number | undefined;
+  /** memory to read into when it is large enough; what is returned then lies in it */
+  readonly into?: Uint8Array | undefined;
+  /** a body that says nothing for so long, in milliseconds, has stalled */
+  readonly silenceMs: number;
+  readonly signal: AbortSignal | undefined;
+}
 
 /**
- * Reads a body of known size into one buffer. Throws `unavailable` when it stalls, breaks or ends early; the SDK retries none
- * of these, the caller does.
+ * Reads a body into one buffer. Throws `unavailable` when it stalls, breaks or ends early, so that the caller asks again; nobody
+ * else would.
  */
-export async function readBody(body: Readable, size: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafe(size);
-  let filled = 0;
+export async function readBody(body: Readable, options: ReadBodyOptions): Promise<Uint8Array> {
+  const { size, into, silenceMs, signal } = options;
   let timer: NodeJS.Timeout | undefined;
   const watch = (): void => {
     clearTimeout(timer);
@@ -19,24 +25,61 @@ export async function readBody(body: Readable, size: number, signal: AbortSignal
   const onAbort = (): void => {
     body.destroy(new PgarkError("aborted", "stopped", { operation: "read object" }));
   };
+  if (signal?.aborted) onAbort();
   signal?.addEventListener("abort", onAbort, { once: true });
   watch();
+  const collected = size === undefined ? new ChunkCollector() : new SizedCollector(memoryFor(size, into));
   try {
     for await (const chunk of body as AsyncIterable<Uint8Array>) {
-      if (filled + chunk.length > size) throw broken("more came than was announced");
-      buffer.set(chunk, filled);
-      filled += chunk.length;
+      collected.add(chunk);
       watch();
     }
+    return collected.end();
   } catch (error) {
-    if (error instanceof Error && error.name === "PgarkError") throw error;
+    if (isPgarkError(error)) throw error;
     throw broken(error instanceof Error ? error.message : String(error), error);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
   }
-  if (filled < size) throw broken(`it ended after ${filled} of ${size} bytes`);
-  return buffer;
+}
+
+function memoryFor(size: number, into: Uint8Array | undefined): Uint8Array {
+  return into !== undefined && into.length >= size ? into.subarray(0, size) : Buffer.allocUnsafeSlow(size);
+}
+
+/** Takes as many bytes as its memory has. */
+class SizedCollector {
+  readonly #buffer: Uint8Array;
+  #filled = 0;
+
+  constructor(buffer: Uint8Array) {
+    this.#buffer = buffer;
+  }
+
+  add(chunk: Uint8Array): void {
+    if (this.#filled + chunk.length > this.#buffer.length) throw broken("more came than was announced");
+    this.#buffer.set(chunk, this.#filled);
+    this.#filled += chunk.length;
+  }
+
+  end(): Uint8Array {
+    if (this.#filled === this.#buffer.length) return this.#buffer;
+    throw broken(`it ended after ${this.#filled} of ${this.#buffer.length} bytes`);
+  }
+}
+
+/** For a store, or a proxy before it, that sends chunked: their framing tells whether the end was reached. */
+class ChunkCollector {
+  readonly #chunks: Uint8Array[] = [];
+
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+  }
+
+  end(): Uint8Array {
+    return Buffer.concat(this.#chunks);
+  }
 }
 
 function broken(how: string, cause?: unknown): PgarkError {

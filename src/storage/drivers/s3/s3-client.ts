@@ -1,56 +1,62 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { S3Client } from "@aws-sdk/client-s3";
-import { NodeHttpHandler } from "@smithy/node-http-handler";
-import { ioError, PgarkError } from "../../../errors.ts";
+import { ioError } from "../../../errors.ts";
 import type { S3Settings } from "./s3-settings.ts";
+import type { S3Tuning } from "./s3-tuning.ts";
 
-/** Connections to one endpoint; parts and small objects of all lanes share them. */
-const maxSockets = 64;
-const connectMs = 10_000;
-/** No byte either way for so long, and the request is given up and tried again. */
-const silenceMs = 30_000;
-/** By the SDK, with backoff and jitter, for what a retry can mend; it honours Retry-After and corrects a skewed clock. */
-const attempts = 8;
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the middleware below sees of a request. */
+interface Request {
+  readonly protocol?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: unknown;
+}
 
 /**
  * The client, tuned as measured: connections are kept, no `Expect: 100-continue` (it would cost a connection for each part),
  * and over https the payload is covered by CRC32 and TLS rather than by a SHA-256 in the signature, which halves the cost.
  */
-export function createS3Client(
-  settings: S3Settings,
-  environment: Readonly<Record<string, string | undefined>>,
-): S3Client {
-  const agentOptions = { keepAlive: true, maxSockets, ...proxyOptions(environment) };
+export function createS3Client(settings: S3Settings, environment: Environment, tuning: S3Tuning): S3Client {
+  // Callers bound what is under way. A queue for sockets in here would only count against the time limits of those that wait.
+  const agentOptions = { keepAlive: true, maxSockets: Infinity, ...proxyOptions(environment) };
+  const { endpoint, region } = settings;
+  const otherStore = endpoint ?? environment["AWS_ENDPOINT_URL_S3"] ?? environment["AWS_ENDPOINT_URL"];
   const client = new S3Client({
-    ...(settings.region === undefined ? {} : { region: settings.region }),
-    ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint }),
-    ...(settings.endpoint !== undefined && settings.region === undefined ? { region: defaultRegion(environment) } : {}),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(region === undefined ? {} : { region }),
+    // The region is part of the signature; stores that have none take any.
+    ...(region === undefined && otherStore !== undefined ? { region: regionOf(environment) } : {}),
     ...(settings.profile === undefined ? {} : { profile: settings.profile }),
-    forcePathStyle: settings.pathStyle,
-    maxAttempts: attempts,
+    // Nobody but AWS can be expected to have a host name for each bucket.
+    forcePathStyle: settings.pathStyle ?? otherStore !== undefined,
+    maxAttempts: 1, // S3Caller tries again
+    expectContinueHeader: false,
     requestChecksumCalculation: settings.checksums === "supported" ? "WHEN_SUPPORTED" : "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
-    requestHandler: new NodeHttpHandler({
-      connectionTimeout: connectMs,
-      requestTimeout: silenceMs,
+    requestHandler: {
+      connectionTimeout: tuning.connectMs,
+      socketTimeout: tuning.silenceMs,
+      requestTimeout: tuning.requestMs,
       throwOnRequestTimeout: true,
       httpAgent: new http.Agent(agentOptions),
       httpsAgent: new https.Agent({ ...agentOptions, ...authorities(settings.caFile) }),
-    }),
+    },
   });
   leavePayloadUnsigned(client);
+  if (settings.checksums === "required") addContentMd5(client);
   return client;
 }
 
-/** The region is part of the signature; stores that have none take any. */
-function defaultRegion(environment: Readonly<Record<string, string | undefined>>): string {
+function regionOf(environment: Environment): string {
   return environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? "us-east-1";
 }
 
 /** Node's agents follow HTTP_PROXY, HTTPS_PROXY and NO_PROXY when they are handed them (22.21, 24.5 and later). */
-function proxyOptions(environment: Readonly<Record<string, string | undefined>>): { proxyEnv?: NodeJS.ProcessEnv } {
+function proxyOptions(environment: Environment): { proxyEnv?: NodeJS.ProcessEnv } {
   const names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
   const set = names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]] as const]));
   return set.length === 0 ? {} : { proxyEnv: Object.fromEntries(set) };
@@ -69,9 +75,9 @@ function authorities(file: string | undefined): { ca?: Buffer } {
 function leavePayloadUnsigned(client: S3Client): void {
   client.middlewareStack.add(
     (next) => async (args) => {
-      const request = args.request as { protocol?: string; headers?: Record<string, string>; body?: unknown };
-      if (request.protocol === "https:" && request.headers !== undefined && request.body instanceof Uint8Array) {
-        request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
+      const { protocol, headers, body } = args.request as Request;
+      if (protocol === "https:" && headers !== undefined && body instanceof Uint8Array) {
+        headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
       }
       return next(args);
     },
@@ -79,21 +85,18 @@ function leavePayloadUnsigned(client: S3Client): void {
   );
 }
 
-/** The key of SSE-C from its file. */
-export function readCustomerKey(file: string): Buffer {
-  let content: Buffer;
-  try {
-    content = readFileSync(file);
-  } catch (error) {
-    throw ioError("read customer key", file, error);
-  }
-  const key = content.length === 32 ? content : Buffer.from(content.toString("latin1").trim(), "base64");
-  if (key.length === 32) return key;
-  throw new PgarkError("usage", "not a key of 32 bytes", {
-    operation: "read customer key",
-    object: file,
-    hint: "make one with: openssl rand -base64 32",
-  });
+/** Stores from before CRC32 demand an MD5 where the service demands a checksum: batch deletes, and objects with a lock. */
+function addContentMd5(client: S3Client): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const { headers, body } = args.request as Request;
+      if (headers !== undefined && (typeof body === "string" || body instanceof Uint8Array)) {
+        headers["content-md5"] = createHash("md5").update(body).digest("base64");
+      }
+      return next(args);
+    },
+    { step: "build", name: "pgarkContentMd5", priority: "low" },
+  );
 }
 
 /** A signal as the SDK takes it. */

@@ -1,3 +1,4 @@
+import { PgarkError } from "../../../errors.ts";
 import type { StoreUrl } from "../../store-url.ts";
 import { parseStoreUrl } from "../../store-url.ts";
 
@@ -7,7 +8,8 @@ export interface S3Settings {
   readonly region: string | undefined;
   /** for stores other than AWS */
   readonly endpoint: string | undefined;
-  readonly pathStyle: boolean;
+  /** whether the bucket stands in the path rather than in the host's name; undefined: wherever the store is not AWS */
+  readonly pathStyle: boolean | undefined;
   /** a PEM file of certificate authorities, for an endpoint with one of its own */
   readonly caFile: string | undefined;
   readonly profile: string | undefined;
@@ -45,16 +47,15 @@ const known = [
   "checksums",
 ] as const;
 
-/** Reads an `s3://` URL; throws `usage`. */
+/** Reads an `s3://` URL; throws `usage`, also for settings that contradict each other. */
 export function parseS3Url(text: string): S3Settings {
   const url = parseStoreUrl(text, known);
   const { settings } = url;
-  return {
+  const parsed: S3Settings = {
     url,
     region: settings.text("region"),
     endpoint: settings.text("endpoint"),
-    // Nothing but AWS can be expected to have a host name for each bucket.
-    pathStyle: settings.flag("path-style") ?? settings.text("endpoint") !== undefined,
+    pathStyle: settings.flag("path-style"),
     caFile: settings.text("ca-file"),
     profile: settings.text("profile"),
     storageClass: settings.text("storage-class"),
@@ -68,4 +69,33 @@ export function parseS3Url(text: string): S3Settings {
     conditionalCreate: settings.flag("conditional-create") ?? true,
     checksums: settings.oneOf("checksums", "supported", "required") ?? "supported",
   };
+  checkTogether(parsed);
+  return parsed;
+}
+
+function checkTogether(settings: S3Settings): void {
+  const { url, endpoint, encryption, kmsKeyId, customerKeyFile, lockMode, lockDays } = settings;
+  const refuse = (problem: string, hint: string): never => {
+    throw new PgarkError("usage", problem, { operation: "open repository", object: url.text, hint });
+  };
+  if (endpoint !== undefined && !isEndpoint(endpoint)) {
+    refuse(
+      'the setting "endpoint" is not the URL of a server',
+      "write it as https://host or https://host:port, without user or password",
+    );
+  }
+  if (kmsKeyId !== undefined && encryption?.startsWith("aws:kms") !== true) {
+    refuse('"kms-key-id" goes with encryption=aws:kms', "add &encryption=aws:kms");
+  }
+  if (customerKeyFile !== undefined && encryption !== undefined) {
+    refuse('"customer-key-file" and "encryption" exclude each other', "the store encrypts with one key: leave one out");
+  }
+  if ((lockMode === undefined) !== (lockDays === undefined) || lockDays === 0) {
+    refuse('"lock-mode" and "lock-days" go together', "write both, such as lock-mode=COMPLIANCE&lock-days=30");
+  }
+}
+
+function isEndpoint(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
 }

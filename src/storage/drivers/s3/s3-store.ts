@@ -1,6 +1,5 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   DeleteObjectsCommand,
   GetObjectCommand,
@@ -8,9 +7,8 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
 } from "@aws-sdk/client-s3";
-import type { PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
+import type { HeadObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { isPgarkError, PgarkError, throwIfAborted } from "../../../errors.ts";
-import { retry } from "../../../retry.ts";
 import type {
   GetOptions,
   ListOptions,
@@ -22,22 +20,29 @@ import type {
   Upload,
 } from "../../object-store.ts";
 import { readBody } from "./s3-body.ts";
-import { abortable, createS3Client, readCustomerKey } from "./s3-client.ts";
-import { s3Error } from "./s3-errors.ts";
-import type { S3Settings } from "./s3-settings.ts";
+import { abortable, createS3Client } from "./s3-client.ts";
+import { statusOf } from "./s3-errors.ts";
+import { S3Fields, tokenName } from "./s3-fields.ts";
+import { S3Caller } from "./s3-retry.ts";
 import { parseS3Url } from "./s3-settings.ts";
+import type { S3Settings } from "./s3-settings.ts";
+import { defaultTuning } from "./s3-tuning.ts";
+import type { S3Tuning } from "./s3-tuning.ts";
 import { S3Upload } from "./s3-upload.ts";
 
 /** Where speed peaks; 10,000 of them are 80 GB, and 1,000 (the limit of some clones) 8 GB. */
 const partSize = 8 * 1024 * 1024;
 const deleteBatch = 1000;
-/** What metadata every object carries: who wrote it, so that a writer whose answer was lost knows its own work. */
-const tokenName = "pgark-write";
 
-/** Opens an `s3://` repository. */
-export function openS3Store(url: string, environment: Readonly<Record<string, string | undefined>>): S3Store {
+/** Opens an `s3://` repository; nothing is asked of the store yet. Throws `usage`, and what reading the named files throws. */
+export function openS3Store(
+  url: string,
+  environment: Readonly<Record<string, string | undefined>>,
+  tuning: Partial<S3Tuning> = {},
+): S3Store {
   const settings = parseS3Url(url);
-  return new S3Store(settings, createS3Client(settings, environment));
+  const wholeTuning = { ...defaultTuning, ...tuning };
+  return new S3Store(settings, createS3Client(settings, environment, wholeTuning), wholeTuning);
 }
 
 /** Objects in Amazon S3, or in a store that speaks its protocol. */
@@ -46,120 +51,87 @@ export class S3Store implements ObjectStore {
   readonly capabilities: StoreCapabilities;
   readonly #settings: S3Settings;
   readonly #client: S3Client;
-  readonly #readHeaders: S3ReadFields;
+  readonly #caller: S3Caller;
+  readonly #fields: S3Fields;
+  readonly #silenceMs: number;
+  #bucketSeen = false;
 
-  constructor(settings: S3Settings, client: S3Client) {
+  constructor(settings: S3Settings, client: S3Client, tuning: S3Tuning) {
     this.url = `s3://${settings.url.bucket}/${settings.url.prefix}`.replace(/\/$/, "");
     this.capabilities = { conditionalCreate: settings.conditionalCreate, partSize };
     this.#settings = settings;
     this.#client = client;
-    this.#readHeaders = readFields(settings);
+    this.#caller = new S3Caller(client, tuning);
+    this.#fields = new S3Fields(settings);
+    this.#silenceMs = tuning.silenceMs;
   }
 
   async put(key: string, body: Uint8Array, options: PutOptions): Promise<void> {
-    throwIfAborted(options.signal, "write object");
-    await this.#refuseExisting(key, options);
+    const { signal } = options;
+    throwIfAborted(signal, "write object");
+    if (options.ifAbsent && !this.capabilities.conditionalCreate) await this.refuseExisting(key, options);
     const token = randomUUID();
+    const command = new PutObjectCommand({
+      ...this.#fields.write(key, token, Date.now()),
+      Body: body,
+      ContentLength: body.length,
+      ...(options.ifAbsent && this.capabilities.conditionalCreate ? { IfNoneMatch: "*" } : {}),
+    });
     try {
-      await this.#client.send(
-        new PutObjectCommand({
-          ...this.writeFields(key, token),
-          Body: body,
-          ContentLength: body.length,
-          ...(options.ifAbsent && this.capabilities.conditionalCreate ? { IfNoneMatch: "*" } : {}),
-        }),
-        abortable(options.signal),
+      await this.#caller.call({ operation: "write object", key, signal }, () =>
+        this.#client.send(command, abortable(signal)),
       );
     } catch (error) {
-      await this.settleExists(s3Error("write object", key, error), key, token, options);
+      if (isPgarkError(error, "exists") && (await this.wroteIt(key, token, options))) return;
+      throw isPgarkError(error, "not-found") ? noConditions(key, error) : error;
     }
   }
 
   async beginUpload(key: string, options: PutOptions): Promise<Upload> {
     throwIfAborted(options.signal, "write object");
-    await this.#refuseExisting(key, options);
-    return new S3Upload({ store: this, client: this.#client, key, options, token: randomUUID() });
+    if (options.ifAbsent && !this.capabilities.conditionalCreate) await this.refuseExisting(key, options);
+    const about = { store: this, client: this.#client, caller: this.#caller, fields: this.#fields };
+    return new S3Upload({ ...about, key, options, token: randomUUID() });
   }
 
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
-    throwIfAborted(options.signal, "read object");
-    if (options.range?.length === 0) return new Uint8Array();
-    return this.#retry(options.signal, () => this.#getOnce(key, options));
-  }
-
-  async #getOnce(key: string, options: GetOptions): Promise<Uint8Array> {
     const { range, signal } = options;
-    const { url } = this.#settings;
-    try {
-      const answer = await this.#client.send(
-        new GetObjectCommand({
-          Bucket: url.bucket,
-          Key: url.prefix + key,
-          ...this.#readHeaders,
-          ...(range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }),
-        }),
-        abortable(signal),
-      );
-      return await readBody(answer.Body as Readable, answer.ContentLength ?? 0, signal);
-    } catch (error) {
-      // A range that begins past the end has nothing in it; that is no failure.
-      if (range !== undefined && error instanceof Error && error.name === "InvalidRange") return new Uint8Array();
-      throw s3Error("read object", key, error);
+    throwIfAborted(signal, "read object");
+    if (range?.length === 0) {
+      await this.head(key, { signal }); // nothing is read, but what is not there is not there
+      return new Uint8Array();
     }
+    return this.#caller.call({ operation: "read object", key, signal }, () => this.#get(key, options));
   }
 
   async head(key: string, options: SignalOption = {}): Promise<ObjectInfo> {
-    const answer = await this.#head(key, options);
-    return { key, size: answer.ContentLength ?? 0, modified: answer.LastModified ?? new Date(0) };
+    const { ContentLength = 0, LastModified } = await this.#head(key, options);
+    return { key, size: ContentLength, modified: LastModified ?? new Date(0) };
   }
 
   async *list(prefix: string, options: ListOptions = {}): AsyncIterable<ObjectInfo> {
-    const { url } = this.#settings;
-    let token: string | undefined;
-    do {
-      const page = await this.#page(prefix, options, token);
-      for (const object of page.Contents ?? []) {
-        if (object.Key === undefined) continue;
-        const key = object.Key.slice(url.prefix.length);
-        yield { key, size: object.Size ?? 0, modified: object.LastModified ?? new Date(0) };
+    for await (const { Contents = [] } of this.#pages(prefix, options)) {
+      for (const { Key, Size = 0, LastModified } of Contents) {
+        if (Key === undefined) continue;
+        yield { key: Key.slice(this.#settings.url.prefix.length), size: Size, modified: wholeSeconds(LastModified) };
       }
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
-    } while (token !== undefined);
+    }
   }
 
   async listFolders(prefix: string, options: SignalOption = {}): Promise<readonly string[]> {
-    const { url } = this.#settings;
     const folders: string[] = [];
-    let token: string | undefined;
-    do {
-      const page = await this.#page(prefix, options, token, "/");
-      for (const { Prefix } of page.CommonPrefixes ?? []) {
-        if (Prefix !== undefined) folders.push(Prefix.slice(url.prefix.length));
+    for await (const { CommonPrefixes = [] } of this.#pages(prefix, options, "/")) {
+      for (const { Prefix } of CommonPrefixes) {
+        if (Prefix !== undefined) folders.push(Prefix.slice(this.#settings.url.prefix.length));
       }
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
-    } while (token !== undefined);
+    }
     return folders;
   }
 
   async delete(keys: readonly string[], options: SignalOption = {}): Promise<void> {
-    const { url } = this.#settings;
+    throwIfAborted(options.signal, "delete object");
     for (let index = 0; index < keys.length; index += deleteBatch) {
-      throwIfAborted(options.signal, "delete object");
-      const batch = keys.slice(index, index + deleteBatch);
-      const Delete = { Objects: batch.map((key) => ({ Key: url.prefix + key })), Quiet: true };
-      const answer = await this.#client
-        .send(
-          new DeleteObjectsCommand({ Bucket: url.bucket, Delete, ...payer(this.#settings) }),
-          abortable(options.signal),
-        )
-        .catch((error: unknown) => {
-          throw s3Error("delete object", batch[0] ?? "", error);
-        });
-      // The service answers 200 and says inside which objects it did not delete.
-      const failed = answer.Errors?.find(({ Code }) => Code !== "NoSuchKey");
-      if (failed === undefined) continue;
-      const error = Object.assign(new Error(failed.Message ?? ""), { name: failed.Code ?? "Error" });
-      throw s3Error("delete object", (failed.Key ?? "").slice(url.prefix.length), error);
+      await this.#deleteBatch(keys.slice(index, index + deleteBatch), options);
     }
   }
 
@@ -167,39 +139,18 @@ export class S3Store implements ObjectStore {
     this.#client.destroy();
   }
 
-  /** What every request that writes an object carries; for the upload too. */
-  writeFields(key: string, token: string): S3WriteFields {
-    const { url, storageClass, encryption, kmsKeyId, tags, lockMode, lockDays } = this.#settings;
-    const until = new Date(Date.now() + (lockDays ?? 0) * 86_400_000);
-    return {
-      Bucket: url.bucket,
-      Key: url.prefix + key,
-      Metadata: { [tokenName]: token },
-      ...this.#readHeaders,
-      ...(storageClass === undefined ? {} : { StorageClass: storageClass as S3WriteFields["StorageClass"] }),
-      ...(encryption === undefined ? {} : { ServerSideEncryption: encryption }),
-      ...(kmsKeyId === undefined ? {} : { SSEKMSKeyId: kmsKeyId }),
-      ...(tags === undefined ? {} : { Tagging: tags }),
-      ...(lockMode === undefined ? {} : { ObjectLockMode: lockMode, ObjectLockRetainUntilDate: until }),
-    };
+  /** Whether the object under `key` is what the writer with `token` wrote: its answer was lost, or came only to a second try. */
+  async wroteIt(key: string, token: string, options: SignalOption): Promise<boolean> {
+    try {
+      return (await this.#head(key, options)).Metadata?.[tokenName] === token;
+    } catch (error) {
+      if (isPgarkError(error, "not-found")) return false;
+      throw error;
+    }
   }
 
-  /**
-   * The end of a write that failed. When the object exists because this very write made it and only the answer was lost, all
-   * is well; else the error is thrown.
-   */
-  async settleExists(error: unknown, key: string, token: string, options: SignalOption): Promise<void> {
-    if (isPgarkError(error, "exists") && (await this.#tokenOf(key, options)) === token) return;
-    throw error;
-  }
-
-  async #tokenOf(key: string, options: SignalOption): Promise<string | undefined> {
-    return (await this.#head(key, options)).Metadata?.[tokenName];
-  }
-
-  /** Stores that do not keep the condition get a look before the write; it narrows the gap but cannot close it. */
-  async #refuseExisting(key: string, options: PutOptions): Promise<void> {
-    if (!options.ifAbsent || this.capabilities.conditionalCreate) return;
+  /** For stores that do not keep the condition: a look before the write. It narrows the gap but cannot close it. */
+  async refuseExisting(key: string, options: SignalOption): Promise<void> {
     try {
       await this.#head(key, options);
     } catch (error) {
@@ -209,66 +160,119 @@ export class S3Store implements ObjectStore {
     throw new PgarkError("exists", "the object exists already", { operation: "write object", object: key });
   }
 
-  async #head(key: string, options: SignalOption) {
-    throwIfAborted(options.signal, "look up object");
-    const { url } = this.#settings;
+  async #get(key: string, { range, into, signal }: GetOptions): Promise<Uint8Array> {
+    const Range = range === undefined ? undefined : `bytes=${range.offset}-${range.offset + range.length - 1}`;
+    const command = new GetObjectCommand({
+      ...this.#fields.place(key),
+      ...this.#fields.read,
+      ...(Range === undefined ? {} : { Range }),
+    });
     try {
-      const command = new HeadObjectCommand({ Bucket: url.bucket, Key: url.prefix + key, ...this.#readHeaders });
-      return await this.#client.send(command, abortable(options.signal));
+      const { Body, ContentLength } = await this.#client.send(command, abortable(signal));
+      if (range !== undefined && ContentLength !== undefined && ContentLength > range.length) {
+        (Body as Readable).destroy();
+        throw new PgarkError("refused", "the store gave the whole object when asked for a part of it", {
+          operation: "read object",
+          object: key,
+          hint: "pgark cannot work with a store, or through a proxy, that ignores ranges",
+        });
+      }
+      return await readBody(Body as Readable, { size: ContentLength, into, silenceMs: this.#silenceMs, signal });
     } catch (error) {
-      throw s3Error("look up object", key, error);
+      // A range that begins past the end has nothing in it; that is no failure.
+      if (range !== undefined && statusOf(error) === 416) return new Uint8Array();
+      throw error;
     }
   }
 
-  async #page(prefix: string, options: ListOptions, token: string | undefined, delimiter?: string) {
-    throwIfAborted(options.signal, "list objects");
-    const { url } = this.#settings;
-    const command = new ListObjectsV2Command({
-      Bucket: url.bucket,
-      Prefix: url.prefix + prefix,
-      ...payer(this.#settings),
-      ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
-      ...(token === undefined ? {} : { ContinuationToken: token }),
-      ...(options.startAfter === undefined ? {} : { StartAfter: url.prefix + options.startAfter }),
+  async #head(key: string, { signal }: SignalOption): Promise<HeadObjectCommandOutput> {
+    throwIfAborted(signal, "look up object");
+    const command = new HeadObjectCommand({ ...this.#fields.place(key), ...this.#fields.read });
+    return this.#caller.call({ operation: "look up object", key, signal }, async () => {
+      try {
+        const answer = await this.#client.send(command, abortable(signal));
+        this.#bucketSeen = true;
+        return answer;
+      } catch (error) {
+        const status = statusOf(error);
+        if (status === 404 && this.#bucketSeen) throw notFound(key, error);
+        if (status === undefined || ![400, 403, 404].includes(status)) throw error;
+        return await this.#explain(key, error, signal);
+      }
     });
+  }
+
+  /**
+   * The answer to HEAD has no text, so a missing object looks like a missing bucket, and an expired token like anything else.
+   * Reading the object's first byte fails for the same reason and says which.
+   */
+  async #explain(key: string, error: unknown, signal: AbortSignal | undefined): Promise<never> {
     try {
-      return await this.#client.send(command, abortable(options.signal));
-    } catch (error) {
-      throw s3Error("list objects", prefix, error);
+      await this.#get(key, { range: { offset: 0, length: 1 }, signal });
+    } catch (reason) {
+      if (reason instanceof Error && reason.name === "NoSuchKey") this.#bucketSeen = true;
+      throw reason;
     }
-  }
-
-  /** For what the SDK does not retry: a body that broke off on its way here. */
-  async #retry<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    return retry(work, {
-      attempts: 5,
-      firstDelayMs: 200,
-      maxDelayMs: 5000,
-      random: Math.random,
-      sleep: (milliseconds, abort) => sleep(milliseconds, undefined, { signal: abort }),
-      signal,
+    throw new PgarkError("unavailable", "the object can be read but not be looked up", {
+      operation: "look up object",
+      object: key,
+      cause: error,
     });
   }
+
+  async #deleteBatch(keys: readonly string[], { signal }: SignalOption): Promise<void> {
+    const { bucket, prefix } = this.#settings.url;
+    const Delete = { Objects: keys.map((key) => ({ Key: prefix + key })), Quiet: true };
+    const command = new DeleteObjectsCommand({ Bucket: bucket, Delete, ...this.#fields.any });
+    await this.#caller.call({ operation: "delete object", key: keys[0] ?? "", signal }, async () => {
+      const { Errors = [] } = await this.#client.send(command, abortable(signal));
+      // The service answers 200 and says inside which objects it did not delete.
+      const failed = Errors.find(({ Code }) => Code !== "NoSuchKey");
+      if (failed === undefined) return;
+      throw Object.assign(new Error(`${failed.Key?.slice(prefix.length)}: ${failed.Message ?? failed.Code}`), {
+        name: failed.Code ?? "InternalError",
+      });
+    });
+  }
+
+  async *#pages(prefix: string, options: ListOptions, delimiter?: string) {
+    const { bucket, prefix: root } = this.#settings.url;
+    const { signal, startAfter } = options;
+    let token: string | undefined;
+    do {
+      throwIfAborted(signal, "list objects");
+      const command = new ListObjectsV2Command({
+        Bucket: bucket,
+        Prefix: root + prefix,
+        ...this.#fields.any,
+        ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+        ...(startAfter === undefined ? {} : { StartAfter: root + startAfter }),
+      });
+      const page = await this.#caller.call({ operation: "list objects", key: prefix, signal }, () =>
+        this.#client.send(command, abortable(signal)),
+      );
+      yield page;
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+  }
 }
 
-type S3WriteFields = Omit<PutObjectCommandInput, "Body">;
-
-type S3ReadFields = Pick<
-  PutObjectCommandInput,
-  "RequestPayer" | "SSECustomerAlgorithm" | "SSECustomerKey" | "SSECustomerKeyMD5"
->;
-
-function payer(settings: S3Settings): { RequestPayer?: "requester" } {
-  return settings.requesterPays ? { RequestPayer: "requester" } : {};
+function notFound(key: string, cause: unknown): PgarkError {
+  return new PgarkError("not-found", "the object does not exist", { operation: "look up object", object: key, cause });
 }
 
-function readFields(settings: S3Settings): S3ReadFields {
-  if (settings.customerKeyFile === undefined) return payer(settings);
-  const key = readCustomerKey(settings.customerKeyFile);
-  return {
-    ...payer(settings),
-    SSECustomerAlgorithm: "AES256",
-    SSECustomerKey: key.toString("base64"),
-    SSECustomerKeyMD5: createHash("md5").update(key).digest("base64"),
-  };
+/** Some old clones look for the object that must not be there, and miss it. */
+function noConditions(key: string, cause: unknown): PgarkError {
+  return new PgarkError("usage", "the store does not understand a write that must not replace anything", {
+    operation: "write object",
+    object: key,
+    cause,
+    hint: "add conditional-create=no to the settings in the repository's URL; what follows from it is in docs/stores.md",
+  });
+}
+
+/** HEAD tells times in whole seconds, some stores' lists finer. */
+function wholeSeconds(time: Date | undefined): Date {
+  return new Date(Math.floor((time?.getTime() ?? 0) / 1000) * 1000);
 }
