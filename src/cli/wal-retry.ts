@@ -1,6 +1,7 @@
 import { isPgarkError } from "../errors.ts";
 import { retry } from "../retry.ts";
 import type { CommandRun } from "./command.ts";
+import { formatSeconds } from "./format.ts";
 
 /** PostgreSQL itself comes back after a failed push, within a minute. */
 export const PUSH_ATTEMPTS = 3;
@@ -18,11 +19,8 @@ export async function retryTransient<T>(run: CommandRun, attempts: number, work:
     signal: run.io.signal,
     onRetry: (error, attempt, delayMs) => {
       const problem = error instanceof Error ? error.message : String(error);
-      run.log.warn(`${problem}; trying again`, {
-        attempt,
-        delayMs,
-        ...(isPgarkError(error) && error.object !== undefined ? { object: error.object } : {}),
-      });
+      const object = isPgarkError(error) && error.object !== undefined ? { object: error.object } : undefined;
+      run.log.warn(`${problem}; attempt ${attempt} of ${attempts}, the next in ${formatSeconds(delayMs)}`, object);
     },
   });
 }

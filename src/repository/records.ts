@@ -1,9 +1,14 @@
 import { PgarkError } from "../errors.ts";
 import type { ObjectStore, SignalOption } from "../storage/object-store.ts";
+import type { Lsn } from "../postgres/lsn.ts";
+import { parseLsn } from "../postgres/lsn.ts";
 import { formatVersion } from "./layout.ts";
 
 /** Small JSON objects in the clear: `cluster.json`, `identity.json`, `backup.json`. LSNs and identifiers are strings in them. */
 export type JsonRecord = Readonly<Record<string, unknown>>;
+
+const damaged =
+  "the record is damaged: put it back from a copy of the repository; it is small, and pgark never changes it";
 
 export function encodeRecord(fields: JsonRecord): Uint8Array {
   return Buffer.from(`${JSON.stringify({ format: formatVersion, ...fields }, undefined, 2)}\n`);
@@ -19,10 +24,10 @@ export function decodeRecord(key: string, bytes: Uint8Array): FieldReader {
   try {
     fields = JSON.parse(Buffer.from(bytes).toString("utf8"));
   } catch (error) {
-    throw new PgarkError("corrupt", "not JSON", { operation: "read record", object: key, cause: error });
+    throw new PgarkError("corrupt", "not JSON", { operation: "read record", object: key, cause: error, hint: damaged });
   }
   if (typeof fields !== "object" || fields === null || Array.isArray(fields)) {
-    throw new PgarkError("corrupt", "not a JSON object", { operation: "read record", object: key });
+    throw new PgarkError("corrupt", "not a JSON object", { operation: "read record", object: key, hint: damaged });
   }
   const reader = new FieldReader(key, fields as JsonRecord);
   checkFormat(key, reader.number("format"));
@@ -63,6 +68,17 @@ export class FieldReader {
     return typeof value === "number" && Number.isSafeInteger(value) ? value : this.#fail(name, "a whole number");
   }
 
+  /** A number in text that may be larger than JSON's numbers are exact. */
+  bigint(name: string): bigint {
+    const text = this.string(name);
+    return /^\d{1,20}$/.test(text) ? BigInt(text) : this.#fail(name, "a whole number in text");
+  }
+
+  lsn(name: string): Lsn {
+    const text = this.string(name);
+    return /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/.test(text) ? parseLsn(text) : this.#fail(name, "an LSN");
+  }
+
   boolean(name: string): boolean {
     const value = this.#fields[name];
     return typeof value === "boolean" ? value : this.#fail(name, "true or false");
@@ -93,13 +109,17 @@ export class FieldReader {
   records(name: string): readonly FieldReader[] {
     const value = this.#fields[name];
     if (!Array.isArray(value)) return this.#fail(name, "a list");
-    return value.map((item: unknown) => new FieldReader(`${this.key}: ${name}`, item as JsonRecord));
+    return value.map((item: unknown) => {
+      if (typeof item !== "object" || item === null) return this.#fail(name, "a list of objects");
+      return new FieldReader(`${this.key}: ${name}`, item as JsonRecord);
+    });
   }
 
   #fail(name: string, wanted: string): never {
     throw new PgarkError("corrupt", `the field "${name}" is not ${wanted}`, {
       operation: "read record",
       object: this.key,
+      hint: damaged,
     });
   }
 }

@@ -7,10 +7,10 @@ import { parseMode } from "../repository/manifest.ts";
 import type { Repository } from "../repository/repository.ts";
 import type { SignalOption } from "../storage/object-store.ts";
 import { BackupManifestFile } from "./backup-manifest-file.ts";
-import { extractPacks } from "./extract-packs.ts";
+import { extractPacks, provePacksOpen } from "./extract-packs.ts";
 import type { RecoveryPlan } from "./recovery-plan.ts";
 import { recoverySettings, rewriteAutoConf } from "./recovery-settings.ts";
-import { prepareTarget, removeMarker } from "./target-directory.ts";
+import { controlFile, markerName, prepareTarget, removeMarker } from "./target-directory.ts";
 
 export interface RestoreOptions extends SignalOption {
   /** absolute */
@@ -35,9 +35,8 @@ export interface RestoreResult {
   readonly settings: readonly string[];
 }
 
-const controlFile = "global/pg_control";
 /** The control file until all else is safe; without its right name no server starts on the directory. */
-const pendingControlFile = "global/pg_control.pgark";
+const pendingControlFile = `${controlFile}.pgark`;
 
 /** Carries a plan out: the data directory is complete, synced and ready to start when this returns, or cannot start at all. */
 export async function applyRestore(
@@ -54,6 +53,7 @@ export async function applyRestore(
       return [oid, path.resolve(place)] as const;
     }),
   );
+  await provePacksOpen(repository, record, options);
   prepareTarget({ pgdata, tablespaces, waldir: options.waldir }, record.bytes, options.log);
   const directories: { readonly path: string; readonly mode: number }[] = [];
   const manifest = new BackupManifestFile(path.join(pgdata, "backup_manifest"), record);
@@ -68,6 +68,9 @@ export async function applyRestore(
     },
     onProgress: options.onProgress,
     signal: options.signal,
+  }).catch((error: unknown) => {
+    manifest.abort();
+    throw error;
   });
   manifest.end();
   const settings = recoverySettings({ plan, ...options });
@@ -79,9 +82,12 @@ export async function applyRestore(
   return { ...done, settings };
 }
 
-/** `tablespace_map` would have the server put the links back where they were; the links are made here. */
+/**
+ * `tablespace_map` would have the server put the links back where they were; the links are made here. A marker in the backup
+ * is the source's own, which a restore that was killed at its very end may have left there.
+ */
 function renameFile(name: string): string | undefined {
-  if (name === "tablespace_map") return undefined;
+  if (name === "tablespace_map" || name === markerName) return undefined;
   return name === controlFile ? pendingControlFile : name;
 }
 
@@ -114,8 +120,8 @@ function finish(
   for (const directory of places) syncDirectory(directory);
   renameSync(path.join(pgdata, pendingControlFile), path.join(pgdata, controlFile));
   syncDirectory(path.join(pgdata, "global"));
+  // The very last thing; not synced, since a marker that a crash brings back harms nobody.
   removeMarker(pgdata);
-  syncDirectory(pgdata);
 }
 
 function readIfThere(file: string): string {

@@ -64,6 +64,8 @@ export interface PutOptions extends SignalOption {
 
 export interface GetOptions extends SignalOption {
   readonly range?: ByteRange | undefined;
+  /** memory of at least the range's length that the bytes may be read into; what is returned may then lie in it */
+  readonly into?: Uint8Array | undefined;
 }
 
 /** `length` bytes from `offset` on. */
