@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { errnoOf, ioError } from "../errors.ts";
 import type { Log, OnProgress } from "../log.ts";
@@ -10,6 +10,7 @@ import { BackupManifestFile } from "./backup-manifest-file.ts";
 import { extractPacks, provePacksOpen } from "./extract-packs.ts";
 import type { RecoveryPlan } from "./recovery-plan.ts";
 import { recoverySettings, rewriteAutoConf } from "./recovery-settings.ts";
+import { syncEntry, syncTree } from "./sync-tree.ts";
 import { controlFile, markerName, prepareTarget, removeMarker } from "./target-directory.ts";
 
 export interface RestoreOptions extends SignalOption {
@@ -75,7 +76,11 @@ export async function applyRestore(
   manifest.end();
   const settings = recoverySettings({ plan, ...options });
   try {
-    finish(pgdata, directories, settings, options.standby, record.label, [...tablespaces.values(), pgdata]);
+    finish(pgdata, directories, settings, options.standby, record.label, [
+      ...tablespaces.values(),
+      ...(options.waldir === undefined ? [] : [options.waldir]),
+      pgdata,
+    ]);
   } catch (error) {
     throw ioError("finish restore", pgdata, error);
   }
@@ -110,16 +115,13 @@ function finish(
   for (const directory of directories) mkdirSync(path.join(pgdata, directory.path), { recursive: true, mode: 0o700 });
   const autoConf = path.join(pgdata, "postgresql.auto.conf");
   const header = `written by pgark restore of backup ${label}`;
-  writeSynced(autoConf, rewriteAutoConf(readIfThere(autoConf), settings, header));
-  writeSynced(path.join(pgdata, standby ? "standby.signal" : "recovery.signal"), "");
+  writeFileSync(autoConf, rewriteAutoConf(readIfThere(autoConf), settings, header), { mode: 0o600 });
+  writeFileSync(path.join(pgdata, standby ? "standby.signal" : "recovery.signal"), "", { mode: 0o600 });
   // Deepest first: a directory's own mode may forbid to enter it.
-  for (const { path: name, mode } of directories.toReversed()) {
-    chmodSync(path.join(pgdata, name), mode);
-    syncDirectory(path.join(pgdata, name));
-  }
-  for (const directory of places) syncDirectory(directory);
+  for (const { path: name, mode } of directories.toReversed()) chmodSync(path.join(pgdata, name), mode);
+  syncTree(places);
   renameSync(path.join(pgdata, pendingControlFile), path.join(pgdata, controlFile));
-  syncDirectory(path.join(pgdata, "global"));
+  syncEntry(path.join(pgdata, "global"));
   // The very last thing; not synced, since a marker that a crash brings back harms nobody.
   removeMarker(pgdata);
 }
@@ -130,24 +132,5 @@ function readIfThere(file: string): string {
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return "";
     throw error;
-  }
-}
-
-function writeSynced(file: string, content: string): void {
-  const handle = openSync(file, "w", 0o600);
-  try {
-    writeFileSync(handle, content);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-}
-
-function syncDirectory(directory: string): void {
-  const handle = openSync(directory, "r");
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }

@@ -52,7 +52,7 @@ export async function provePacksOpen(
   }
 }
 
-/** Writes all files of a backup, pack by pack, several at once; each is verified and synced. */
+/** Writes all files of a backup, pack by pack, several at once; each is verified. Syncing is left to the caller. */
 export async function extractPacks(
   repository: Repository,
   record: BackupRecord,
