@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { PgarkError } from "../errors.ts";
 import type { ObjectStore, SignalOption } from "../storage/object-store.ts";
 import type { Lsn } from "../postgres/lsn.ts";
@@ -10,8 +11,15 @@ export type JsonRecord = Readonly<Record<string, unknown>>;
 const damaged =
   "the record is damaged: put it back from a copy of the repository; it is small, and pgark never changes it";
 
+/** What ends a record: the digest of all bytes before these. Nothing else protects a record, and a wrong LSN in one costs data. */
+function ending(before: Uint8Array): string {
+  return `,\n  "sha256": "${createHash("sha256").update(before).digest("hex")}"\n}\n`;
+}
+
 export function encodeRecord(fields: JsonRecord): Uint8Array {
-  return Buffer.from(`${JSON.stringify({ format: formatVersion, ...fields }, undefined, 2)}\n`);
+  const text = JSON.stringify({ format: formatVersion, ...fields }, undefined, 2);
+  const before = Buffer.from(text.slice(0, text.lastIndexOf("\n}")));
+  return Buffer.concat([before, Buffer.from(ending(before))]);
 }
 
 /** Reads a record and checks its format; a newer one is refused by name. */
@@ -31,7 +39,15 @@ export function decodeRecord(key: string, bytes: Uint8Array): FieldReader {
   }
   const reader = new FieldReader(key, fields as JsonRecord);
   checkFormat(key, reader.number("format"));
+  checkDigest(key, bytes);
   return reader;
+}
+
+function checkDigest(key: string, bytes: Uint8Array): void {
+  const record = Buffer.from(bytes);
+  const before = record.subarray(0, Math.max(0, record.length - ending(record).length));
+  if (record.subarray(before.length).equals(Buffer.from(ending(before)))) return;
+  throw new PgarkError("corrupt", "its digest does not hold", { operation: "read record", object: key, hint: damaged });
 }
 
 /** Refuses what a newer pgark wrote. */

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { backupRecordFields, decodeBackupRecord, encodeBackupRecord } from "../../src/repository/backup-record-json.ts";
 import { backupLabel, checkClusterName, isBackupLabel, packName, walKey } from "../../src/repository/layout.ts";
@@ -50,6 +51,27 @@ test("a record of a newer format is refused by name, whatever else is in it; one
     expect.objectContaining({ code: "newer-format", message: expect.stringContaining("format 2") }),
   );
   expect(() => decodeRecord("key", Buffer.from("{}"))).toThrow(expect.objectContaining({ code: "corrupt" }));
+});
+
+test("every changed bit and every missing end of a record is noticed", () => {
+  const whole = Buffer.from(encodeBackupRecord(record));
+  for (let at = 0; at < whole.length; at++) {
+    const flipped = Buffer.from(whole);
+    flipped[at] = (whole[at] ?? 0) ^ (1 << (at % 8));
+    expect(() => decodeBackupRecord("key", flipped)).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^(corrupt|newer-format)$/) }),
+    );
+    expect(() => decodeBackupRecord("key", whole.subarray(0, at))).toThrow(
+      expect.objectContaining({ code: "corrupt" }),
+    );
+  }
+});
+
+test("the digest of a record is that of the bytes before it, as the format says", () => {
+  const text = Buffer.from(encodeBackupRecord(record)).toString();
+  const before = text.slice(0, text.lastIndexOf(',\n  "sha256"'));
+  const digest = text.slice(-68, -4);
+  expect(digest).toBe(createHash("sha256").update(before).digest("hex"));
 });
 
 test("fields that are not known are passed over", () => {

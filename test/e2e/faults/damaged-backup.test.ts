@@ -140,6 +140,8 @@ describe.each([
       (bytes) => bytes.subarray(0, bytes.length - 10),
       (bytes) => bytes.subarray(0, 0),
       flipBit(0, 0),
+      // a digit of an LSN: JSON as good as before
+      flipBit((await readFile(file)).indexOf('"stopLsn"') + 14, 0),
       () => other,
       () => Buffer.from("null"),
     ];
@@ -154,25 +156,6 @@ describe.each([
       });
     }
   });
-
-  test(
-    "of which any bit of the record is flipped never becomes a bug, and never another database",
-    { timeout: 180_000 },
-    async () => {
-      const file = join(newer, "backup.json");
-      const { size } = await stat(file);
-      const random = new Random(3);
-      for (let left = 6; left > 0; left--) {
-        await whileDamaged(file, flipBit(random.below(size), random.below(7)), async () => {
-          const ended = await archiving.run(["list"]);
-          expectDone(ended);
-          const planned = await archiving.run(["plan"]);
-          expect([0, 4], planned.stderr).toContain(planned.exitCode);
-          expect(planned.stderr).not.toContain("bug in pgark");
-        });
-      }
-    },
-  );
 
   test("is not touched, and nothing is pushed, while cluster.json is damaged", async () => {
     const file = join(archiving.repository, "main/cluster.json");

@@ -50,6 +50,6 @@ export class RandomKiller {
 
 /** PGARK_TEST_KILLS: how many kills there are in all; the share of one command. */
 export function killsOf(share: number): number {
-  const all = Number(process.env["PGARK_TEST_KILLS"] ?? 60);
+  const all = Number(process.env["PGARK_TEST_KILLS"] ?? 40);
   return Math.max(1, Math.round(all * share));
 }
