@@ -1,5 +1,5 @@
 /** Programs beyond npm's that some tests need: how to tell that they are there, and which Debian packages bring them. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,6 +28,13 @@ function clientProgramsLoad() {
     // libpq itself lies beside the programs, under a name that test/helpers/tools.ts links.
     return libraries.split("\n").every((line) => !line.includes("not found") || line.includes("libpq.so"));
   });
+}
+
+/** Whether an ordinary user, which root becomes for the tests, can mount a file system in a user namespace. */
+function canMount() {
+  const become = process.getuid?.() === 0 ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [];
+  const [program, ...args] = [...become, "unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"];
+  return spawnSync(program, args, { stdio: "ignore" }).status === 0;
 }
 
 /**
@@ -71,6 +78,12 @@ const requirements = [
     present: () => ["radosgw", "ceph-mon", "ceph-osd", "radosgw-admin", "monmaptool"].every((name) => onPath(name)()),
   },
   { name: "setpriv", without: "nothing as an ordinary user", packages: ["util-linux"], present: onPath("setpriv") },
+  {
+    name: "mounts",
+    without: "full and read-only file systems (an ordinary user must be able to mount in a namespace)",
+    packages: ["util-linux", "mount"],
+    present: canMount,
+  },
   { name: "busybox", without: "the front in busybox's shell", packages: ["busybox"], present: onPath("busybox") },
 ];
 

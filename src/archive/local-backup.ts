@@ -9,6 +9,8 @@ import { scanDataDirectory } from "../postgres/data-directory-scan.ts";
 import type { ScannedEntry, ScanOptions } from "../postgres/data-directory-scan.ts";
 import type { ServerInfo } from "../postgres/server-info.ts";
 import type { PackEntry } from "../repository/worker/pack-tasks.ts";
+import { runsOn } from "../postgres/runs-on.ts";
+import { announceCheckpoint } from "./announce-checkpoint.ts";
 import type { BackupJob, CopiedCluster } from "./backup-types.ts";
 import { planPacks } from "./pack-plan.ts";
 import { reportProgress } from "./report-progress.ts";
@@ -18,11 +20,12 @@ const controlFile = "global/pg_control";
 /** Copies PGDATA from this machine's own file system, in parallel, between the two ends of backup mode. */
 export async function copyLocally(session: Session, job: BackupJob): Promise<CopiedCluster> {
   const { options, server, signal } = job;
-  const pgdata = findDataDirectory(options.pgdata, server);
+  const pgdata = await findDataDirectory(session, options.pgdata, server);
   const scanOptions: ScanOptions = {
     log: options.log,
     ...(server.statsTempDirectory === undefined ? {} : { excludeContents: [server.statsTempDirectory] }),
   };
+  announceCheckpoint(options);
   const begun = await beginBackup(session, { label: `pgark ${job.label}`, fast: options.fast });
   const tablespaces: { oid: number; location: string | undefined }[] = [];
   const totals = measure(pgdata, scanOptions);
@@ -42,7 +45,11 @@ export async function copyLocally(session: Session, job: BackupJob): Promise<Cop
 }
 
 /** The server's own data directory as it is seen from here; `refused` when what lies there belongs to another cluster. */
-function findDataDirectory(configured: string | undefined, server: ServerInfo): string {
+async function findDataDirectory(
+  session: Session,
+  configured: string | undefined,
+  server: ServerInfo,
+): Promise<string> {
   const pgdata = configured ?? server.dataDirectory;
   const hint = "name it with --pgdata, run pgark on the database host as its owner, or use --remote";
   if (pgdata === undefined) {
@@ -63,12 +70,19 @@ function findDataDirectory(configured: string | undefined, server: ServerInfo): 
       hint,
     });
   }
-  if (sameIdentity(found, server.identity)) return pgdata;
-  throw new PgarkError(
-    "identity-mismatch",
-    `the directory holds cluster ${formatIdentity(found)}, and the server is ${formatIdentity(server.identity)}`,
-    { operation: "find data directory", object: pgdata, hint },
-  );
+  if (!sameIdentity(found, server.identity)) {
+    throw new PgarkError(
+      "identity-mismatch",
+      `the directory holds cluster ${formatIdentity(found)}, and the server is ${formatIdentity(server.identity)}`,
+      { operation: "find data directory", object: pgdata, hint },
+    );
+  }
+  if (await runsOn(session, pgdata)) return pgdata;
+  throw new PgarkError("refused", "the directory holds a copy of the cluster that the server does not run on", {
+    operation: "find data directory",
+    object: pgdata,
+    hint: `it may be that of a standby or a clone, and the connection lead to another server: ${hint}`,
+  });
 }
 
 /** One walk for the total; the copy then has a length to measure itself against. */

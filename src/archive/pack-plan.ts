@@ -1,4 +1,6 @@
+import { realpathSync } from "node:fs";
 import path from "node:path";
+import { errnoOf, ioError } from "../errors.ts";
 import type { RelationFile } from "../postgres/data-directory.ts";
 import type { ScannedEntry } from "../postgres/data-directory-scan.ts";
 import type { ManifestLine } from "../repository/manifest.ts";
@@ -65,14 +67,20 @@ function packEntry(entry: ScannedEntry, options: PackPlanOptions): PackEntry | u
   return {
     kind: "file",
     path: entry.path,
-    source: entry.linkTarget === undefined ? path.join(options.pgdata, entry.path) : resolveLink(entry, options.pgdata),
+    source: entry.linkTarget === undefined ? path.join(options.pgdata, entry.path) : resolveLink(entry.path, options),
     firstBlock: firstBlock(entry.relation, options),
   };
 }
 
-/** A link's target is relative to the directory that the link is in. */
-function resolveLink(entry: ScannedEntry & { readonly kind: "file" }, pgdata: string): string {
-  return path.resolve(path.dirname(path.join(pgdata, entry.path)), entry.linkTarget ?? "");
+/** The file at the end of what may be several links, some of them directories on the way. */
+function resolveLink(name: string, options: PackPlanOptions): string {
+  const link = path.join(options.pgdata, name);
+  try {
+    return realpathSync(link);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return link; // gone since; whoever reads it finds that out
+    throw ioError("scan data directory", link, error);
+  }
 }
 
 function firstBlock(relation: RelationFile | undefined, options: PackPlanOptions): number | undefined {

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { ioError, PgarkError } from "../errors.ts";
+import { errnoOf, ioError, PgarkError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
 import { readClusterIdentity } from "../postgres/control-file.ts";
@@ -49,7 +49,13 @@ async function readWalFile(file: string): Promise<Uint8Array> {
   try {
     return await readFile(file);
   } catch (error) {
-    throw ioError("read WAL file", file, error);
+    if (errnoOf(error) !== "ENOENT") throw ioError("read WAL file", file, error);
+    throw new PgarkError("io", "there is no such file", {
+      operation: "read WAL file",
+      object: file,
+      cause: error,
+      hint: "a relative path, as PostgreSQL gives it, is looked for in the working directory: run it in the data directory",
+    });
   }
 }
 

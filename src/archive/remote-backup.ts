@@ -1,10 +1,13 @@
+import { requireOneTimeline } from "../postgres/backup-session.ts";
 import { connect } from "../postgres/connection.ts";
 import type { Session } from "../postgres/connection.ts";
 import { isExcludedName } from "../postgres/data-directory.ts";
 import type { BaseBackupSink, ServerNotice } from "../postgres/replication.ts";
 import { streamBaseBackup } from "../postgres/replication.ts";
+import type { ServerInfo } from "../postgres/server-info.ts";
 import { formatMode } from "../repository/manifest.ts";
 import { StreamedPackWriter } from "../repository/streamed-pack.ts";
+import { announceCheckpoint } from "./announce-checkpoint.ts";
 import type { BackupJob, CopiedCluster } from "./backup-types.ts";
 import { packBytes, packFiles } from "./pack-plan.ts";
 import { reportProgress } from "./report-progress.ts";
@@ -25,11 +28,21 @@ export async function copyRemotely(session: Session, job: BackupJob): Promise<Co
   };
   try {
     const startTime = await serverClock(session);
+    announceCheckpoint(options);
     const result = await streamBaseBackup(
       replication,
-      { label: `pgark ${job.label}`, fast: options.fast, maxRate: options.rate, estimateSize: true, onNotice, signal },
+      {
+        label: `pgark ${job.label}`,
+        fast: options.fast,
+        maxRate: options.rate,
+        estimateSize: true,
+        inPlaceTablespaces: inPlaceTablespaces(job.server),
+        onNotice,
+        signal,
+      },
       sink,
     );
+    requireOneTimeline(result.startTimeline, result.stopTimeline);
     await sink.end();
     return {
       startLsn: result.startLsn,
@@ -46,8 +59,13 @@ export async function copyRemotely(session: Session, job: BackupJob): Promise<Co
     throw error;
   } finally {
     progress.end();
+    await sink.close();
     await replication.end();
   }
+}
+
+function inPlaceTablespaces(server: ServerInfo): readonly number[] {
+  return server.tablespaces.filter(({ location }) => location === undefined).map(({ oid }) => oid);
 }
 
 async function serverClock(session: Session): Promise<Date> {
@@ -99,6 +117,10 @@ class PackingSink implements BaseBackupSink {
 
   async abort(): Promise<void> {
     await this.#writer.abort();
+  }
+
+  async close(): Promise<void> {
+    await this.#writer.close();
   }
 }
 

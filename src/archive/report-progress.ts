@@ -15,6 +15,8 @@ export function reportProgress(
     const { bytes, files } = counters;
     onProgress({ phase, doneBytes: bytes, totalBytes: Math.max(total.bytes, bytes), doneFiles: files });
   };
+  // At once, too: rates are counted from the first report on.
+  report();
   const timer = setInterval(report, intervalMs);
   return {
     end: () => {

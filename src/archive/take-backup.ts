@@ -55,8 +55,8 @@ async function run(
   await repository.identityRecord(server.identity, { signal });
   checkArchiving(server);
   const label = await claimLabel(repository, session, server, options, signal);
-  const pool = new WorkerPool(options.jobs);
   const manifest = await ManifestWriter.begin(repository, server.identity, label, { level: options.level, signal });
+  const pool = new WorkerPool(options.jobs);
   const uploader = new PackUploader({
     repository,
     identity: server.identity,
@@ -94,10 +94,12 @@ async function run(
 
 /** Without archiving, a backup would never become complete; better to say so before it is copied. */
 function checkArchiving(server: ServerInfo): void {
-  if (server.inRecovery || server.archiveMode !== "off") return;
-  throw new PgarkError("refused", "archive_mode is off, so the WAL that a backup needs would never arrive", {
+  if (server.inRecovery) return;
+  if (server.archiveMode !== "off" && (server.archiveCommand !== "" || server.archiveLibrary !== "")) return;
+  const problem = server.archiveMode === "off" ? "archive_mode is off" : "archive_command is empty";
+  throw new PgarkError("refused", `${problem}, so the WAL that a backup needs would never arrive`, {
     operation: "take base backup",
-    hint: "set archive_mode = on and archive_command = 'pgark wal-push %p', then restart PostgreSQL",
+    hint: `set archive_mode = on and archive_command = 'pgark wal-push %p', then ${server.archiveMode === "off" ? "restart" : "reload"} PostgreSQL`,
   });
 }
 

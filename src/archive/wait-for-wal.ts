@@ -8,6 +8,7 @@ import type { TimelineId } from "../postgres/timeline.ts";
 import { lastSegmentNumberBefore, segmentFileName, segmentNumberOfLsn } from "../postgres/wal-file-name.ts";
 import { walKey } from "../repository/layout.ts";
 import type { Repository } from "../repository/repository.ts";
+import { ArchiverWatch, readArchiverFailure } from "./archiver-watch.ts";
 
 const pollMs = 300;
 /** How often a person is told that it still waits. */
@@ -25,15 +26,19 @@ export interface WaitForWalOptions {
   readonly purpose: { readonly operation: string; readonly why: string };
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** between two looks into the repository */
+  readonly pause?: () => Promise<void>;
 }
 
 /**
  * Waits until every WAL segment from start to stop is in the repository. Throws `refused` when they do not come in time, with
- * what PostgreSQL says of its archiving.
+ * what PostgreSQL says of its archiving. Meanwhile a warning tells when the server fails to archive.
  */
 export async function waitForWal(repository: Repository, session: Session, options: WaitForWalOptions): Promise<void> {
   const { log, signal, timeoutMs } = options;
   const names = neededSegments(options);
+  const pause = options.pause ?? (() => sleep(pollMs, undefined, { signal }));
+  const archiver = options.inRecovery ? undefined : new ArchiverWatch(session, log);
   const began = performance.now();
   let told = began;
   for (let next = 0; ;) {
@@ -46,7 +51,8 @@ export async function waitForWal(repository: Repository, session: Session, optio
       log.info(`waiting for WAL segment ${missing} to arrive in the repository`, { segments: names.length - next });
       told = performance.now();
     }
-    await sleep(pollMs, undefined, { signal });
+    await archiver?.look();
+    await pause();
   }
 }
 
@@ -94,12 +100,16 @@ async function notArchived(
 ): Promise<PgarkError> {
   const { operation, why } = options.purpose;
   const problem = `WAL segment ${missing}, ${why}, did not arrive within ${Math.round(waitedMs / 1000)} s`;
-  const [row] = await session.query("SELECT last_failed_wal, last_failed_time, archived_count FROM pg_stat_archiver");
-  const failed = row?.["last_failed_wal"];
-  const hint = options.inRecovery
-    ? "a standby's WAL is archived by its primary: is archiving on there? on an idle primary run SELECT pg_switch_wal()"
-    : failed === null || failed === undefined
-      ? "archive_mode must be on and archive_command must be: pgark wal-push %p"
-      : `archiving of ${failed} failed last at ${row?.["last_failed_time"]}: the reason is in PostgreSQL's log`;
-  return new PgarkError("refused", problem, { operation, object: missing, hint });
+  const details = { operation, object: missing };
+  if (options.inRecovery) {
+    const hint =
+      "a standby's WAL is archived by its primary: is archiving on there? on an idle primary run SELECT pg_switch_wal()";
+    return new PgarkError("refused", problem, { ...details, hint });
+  }
+  const failure = await readArchiverFailure(session);
+  const hint =
+    failure === undefined
+      ? "archive_command must be: pgark wal-push %p, with this repository and cluster"
+      : `archiving of ${failure.file} failed last at ${failure.time}: the reason is in PostgreSQL's log`;
+  return new PgarkError("refused", problem, { ...details, hint });
 }

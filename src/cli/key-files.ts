@@ -1,4 +1,4 @@
-import { mkdir, open, readFile } from "node:fs/promises";
+import { link, mkdir, open, readFile, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errnoOf, ioError, isPgarkError, PgarkError } from "../errors.ts";
 import { parseIdentityFile } from "../repository/keys.ts";
@@ -27,13 +27,7 @@ export async function writeKeyFile(path: string, identity: Secret, recipient: st
   const text = `# ${comment}\n# public key: ${recipient}\n${identity.reveal()}\n`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    const file = await open(path, "wx", 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeWhole(path, text);
     await syncDirectory(dirname(path));
   } catch (error) {
     if (errnoOf(error) === "EEXIST") {
@@ -45,6 +39,23 @@ export async function writeKeyFile(path: string, identity: Secret, recipient: st
       });
     }
     throw ioError("write key file", path, error);
+  }
+}
+
+/** The name appears with all of the content, or not at all: half a key would stand in the way of the next init. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const file = await open(temporary, "w", 0o600);
+  try {
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await link(temporary, path);
+  } finally {
+    await unlink(temporary);
   }
 }
 

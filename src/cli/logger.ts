@@ -94,9 +94,11 @@ interface PinoLine extends Record<string, unknown> {
 /** `2026-11-20 10:00:00 UTC [info] message (segment: 00000001000000000000000A)` */
 export function textLine(json: string, paint: Paint): string {
   const { level, time, message, ...facts } = JSON.parse(json) as PinoLine;
-  const tail = Object.entries(facts).map(
-    ([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`,
-  );
+  // Not again what the message has said already.
+  const tail = Object.entries(facts)
+    .map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)] as const)
+    .filter(([, text]) => !message.includes(text))
+    .map(([key, text]) => `${key}: ${text}`);
   const shown =
     level === "warn" ? paint("yellow", "[warn]") : level === "debug" ? paint("dim", "[debug]") : `[${level}]`;
   return `${formatUtc(new Date(time))} ${shown} ${message}${tail.length === 0 ? "" : ` (${tail.join(", ")})`}\n`;

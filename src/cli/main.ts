@@ -47,10 +47,8 @@ function main(): void {
 }
 
 async function start(argv: readonly string[], stop: StopSignals): Promise<number> {
-  const { installedVersion, processIo } = await import("./process-io.ts");
-  const { runCli } = await import("./run.ts");
-  const io = processIo(argv, stop);
-  return runCli(io, installedVersion(io.install));
+  const program = await import("./start.ts");
+  return program.start(argv, stop);
 }
 
 main();

@@ -1,6 +1,6 @@
-import { readFileSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { availableParallelism, homedir, hostname } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf, ioError, PgarkError } from "../errors.ts";
 import type { Io, Output } from "./io.ts";
@@ -31,16 +31,6 @@ export function processIo(argv: readonly string[], stop: StopSignals): Io {
     homeDirectory: homeDirectory(),
     install: installDirectory(),
   };
-}
-
-/** The version of the installed package. */
-export function installedVersion(install: string): string {
-  try {
-    const { version } = JSON.parse(readFileSync(join(install, "package.json"), "utf8")) as { version?: unknown };
-    return typeof version === "string" ? version : "unknown";
-  } catch {
-    return "unknown";
-  }
 }
 
 /** `<install>/dist/pgark.cjs` is what node was started with. */

@@ -5,8 +5,8 @@ import type { Screen } from "./screen.ts";
 
 export interface ProgressDisplay {
   readonly onProgress: OnProgress;
-  /** Takes the bar away. Nothing is shown afterwards. */
-  stop(): void;
+  /** Takes the bar away; where there is none, a last line says how much was `done`. Nothing is shown afterwards. */
+  readonly stop: (outcome: "done" | "failed") => void;
 }
 
 export interface ProgressOptions {
@@ -18,9 +18,11 @@ export interface ProgressOptions {
   readonly facts: boolean;
 }
 
-/** A line is due this long after the last one, or when this share of the whole is done since. */
-const LINE_EVERY_MS = 10_000;
+/** No line sooner than this after the last one, and after the beginning: what is done at once needs only its last line. */
+const LINE_AFTER_MS = 5_000;
+/** Then one is due when this share of the whole is done since the last line, or this much time has passed. */
 const LINE_EVERY_SHARE = 0.1;
+const LINE_EVERY_MS = 60_000;
 
 /** A bar on a terminal, a log line now and then elsewhere, nothing when it is not wanted. */
 export async function createProgress(options: ProgressOptions): Promise<ProgressDisplay> {
@@ -28,31 +30,52 @@ export async function createProgress(options: ProgressOptions): Promise<Progress
   return options.screen.output.isTerminal ? progressBar(options) : progressLines(options);
 }
 
-/** One log line every ten seconds or ten per cent, whichever comes first, and one when a phase is done. */
+interface Phase {
+  readonly begun: number;
+  readonly latest: Progress;
+  /** when it was reported */
+  readonly time: number;
+  /** what the last line said */
+  readonly told: { readonly time: number; readonly share: number };
+}
+
+/** A log line for every ten per cent, with seconds between them and a minute at most, and one when a phase is done. */
 export function progressLines(options: Pick<ProgressOptions, "log" | "now" | "facts">): ProgressDisplay {
-  let phase: string | undefined;
-  let begun = 0;
-  let lastTime = 0;
-  let lastShare = 0;
+  let phase: Phase | undefined;
+  const tell = (text: string, progress: Progress): void =>
+    options.log.info(text, options.facts ? { ...progress } : undefined);
+  /** Not by its bytes is a phase known to be done: files shrink and vanish while they are copied. */
+  const done = (): void => {
+    if (phase !== undefined) tell(describeDone(phase.latest, phase.time - phase.begun), phase.latest);
+    phase = undefined;
+  };
   return {
     onProgress(progress) {
       const time = options.now().getTime();
-      const share = shareOf(progress);
-      if (progress.phase !== phase) {
-        phase = progress.phase;
-        begun = lastTime = time;
-        lastShare = share;
+      if (phase?.latest.phase !== progress.phase) {
+        done();
+        phase = { begun: time, time, latest: progress, told: { time, share: shareOf(progress) } };
         return;
       }
-      const finished = share === 1 && lastShare < 1;
-      if (!finished && time - lastTime < LINE_EVERY_MS && share - lastShare < LINE_EVERY_SHARE) return;
-      if (share === 1 && lastShare === 1) return;
-      lastTime = time;
-      lastShare = share;
-      options.log.info(describeProgress(progress, time - begun), options.facts ? { ...progress } : undefined);
+      phase = { ...phase, latest: progress, time };
+      const share = shareOf(progress);
+      const passed = time - phase.told.time;
+      if (passed < LINE_AFTER_MS) return;
+      if (passed < LINE_EVERY_MS && share - phase.told.share < LINE_EVERY_SHARE) return;
+      phase = { ...phase, told: { time, share } };
+      tell(describeProgress(progress, time - phase.begun), progress);
     },
-    stop() {},
+    stop(outcome) {
+      if (outcome === "done") done();
+      phase = undefined;
+    },
   };
+}
+
+/** "copy: done, 2.9 GB in 14 s, 210 MB/s" */
+function describeDone(progress: Progress, elapsedMs: number): string {
+  const rate = elapsedMs > 0 ? `, ${formatBytes((progress.doneBytes / elapsedMs) * 1000)}/s` : "";
+  return `${progress.phase}: done, ${formatBytes(progress.doneBytes)} in ${formatDuration(elapsedMs)}${rate}`;
 }
 
 /** "copy: 42%, 1.2 GB of 2.9 GB, 210 MB/s, 8 s left" */

@@ -2,6 +2,7 @@ import type { Paint } from "./colours.ts";
 import { formatBytes, plural } from "./format.ts";
 import { section } from "./plan-text.ts";
 import type { Settings } from "./settings.ts";
+import { shellQuote } from "./shell-quote.ts";
 
 export interface Restored {
   readonly pgdata: string;
@@ -24,7 +25,7 @@ export function restoredText(restored: Restored, settings: Settings, paint: Pain
 
 function nextSteps({ pgdata, archiving }: Restored, { values }: Settings): readonly string[] {
   const start = [
-    `start the server: pg_ctl -D ${pgdata} start`,
+    `start the server: pg_ctl -D ${shellQuote(pgdata)} start`,
     "it replays WAL from the repository; its log says when the target is reached",
     ...(values.action === "pause" && !values.standby && values.to !== "latest"
       ? ["it pauses there: look at the data, then SELECT pg_wal_replay_resume() opens it for writing"]
@@ -34,8 +35,11 @@ function nextSteps({ pgdata, archiving }: Restored, { values }: Settings): reado
   return [
     ...start,
     "archiving is off, so that two clusters do not write one history. To give this one an archive of its own:",
-    `  pgark init --cluster <another name> --pgdata ${pgdata}`,
-    "  set archive_mode = on and the archive_command that init prints, restart, and take a backup",
+    `  pgark init --cluster <another name> --pgdata ${shellQuote(pgdata)}`,
+    // In SQL, for what was set that way before (archive_mode by this restore) goes before postgresql.conf.
+    "  ALTER SYSTEM SET archive_command = '<as init prints it>'",
+    "  ALTER SYSTEM SET archive_mode = on",
+    "  restart the server, and take a backup under the new name",
     "if this is the real cluster come back, restore it with --archiving on instead",
   ];
 }

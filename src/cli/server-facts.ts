@@ -12,11 +12,16 @@ export interface ServerFacts {
   readonly walSegmentSize: number;
 }
 
-/** From the data directory when one is named (the server may be down), else from the server. */
+/**
+ * From the data directory when one is named (the server may be down), else from the server. A flag that names the one goes
+ * before an environment or a file that names the other: it says which cluster is meant.
+ */
 export async function readServerFacts(run: CommandRun): Promise<ServerFacts> {
   const { settings, io } = run;
   const pgdata = configuredDataDirectory(settings, io);
-  if (pgdata !== undefined && !settings.origins.has("dbname")) {
+  const isFlag = (name: "pgdata" | "dbname"): boolean => settings.origins.get(name) === "flag";
+  const connectionIsNamed = settings.origins.has("dbname") && !(isFlag("pgdata") && !isFlag("dbname"));
+  if (pgdata !== undefined && !connectionIsNamed) {
     return { identity: readClusterIdentity(pgdata), walSegmentSize: readControlFile(pgdata).walSegmentSize };
   }
   return askServer(run);

@@ -1,14 +1,20 @@
 import { isPgarkError } from "../errors.ts";
 import { retry } from "../retry.ts";
+import { retriesByItself } from "../storage/open-store.ts";
 import type { CommandRun } from "./command.ts";
+import { formatSeconds } from "./format.ts";
 
 /** PostgreSQL itself comes back after a failed push, within a minute. */
 export const PUSH_ATTEMPTS = 3;
 /** A failed fetch stops a recovery: worth some half a minute of patience. */
 export const FETCH_ATTEMPTS = 8;
 
-/** Works through the moments in which a store does not answer, and says so in the server's log. */
-export async function retryTransient<T>(run: CommandRun, attempts: number, work: () => Promise<T>): Promise<T> {
+/**
+ * Works through the moments in which a store does not answer, and says so in the server's log. Drivers of object stores do so
+ * themselves.
+ */
+export async function retryTransient<T>(run: CommandRun, most: number, work: () => Promise<T>): Promise<T> {
+  const attempts = retriesByItself(run.settings.values.repository ?? "") ? 1 : most;
   return retry(work, {
     attempts,
     firstDelayMs: 250,
@@ -18,11 +24,8 @@ export async function retryTransient<T>(run: CommandRun, attempts: number, work:
     signal: run.io.signal,
     onRetry: (error, attempt, delayMs) => {
       const problem = error instanceof Error ? error.message : String(error);
-      run.log.warn(`${problem}; trying again`, {
-        attempt,
-        delayMs,
-        ...(isPgarkError(error) && error.object !== undefined ? { object: error.object } : {}),
-      });
+      const object = isPgarkError(error) && error.object !== undefined ? { object: error.object } : undefined;
+      run.log.warn(`${problem}; attempt ${attempt} of ${attempts}, the next in ${formatSeconds(delayMs)}`, object);
     },
   });
 }

@@ -28,7 +28,7 @@ export interface EndedBackup {
   readonly labelFile: string;
   /** the content of `tablespace_map`, empty when there are no tablespaces */
   readonly tablespaceMap: string;
-  /** that the backup began on; PostgreSQL fails a backup during which it was left */
+  /** that the backup began and ended on */
   readonly timeline: TimelineId;
   /** by the server's clock */
   readonly stopTime: Date;
@@ -57,19 +57,35 @@ export async function beginBackup(session: Session, options: BeginBackupOptions)
 
 /**
  * Ends the backup mode that `beginBackup` began on the same session. Does not wait for WAL to be archived: that is the
- * caller's part, who knows what has arrived in the repository.
+ * caller's part, who knows what has arrived in the repository. Throws `refused` when a standby followed its primary to another
+ * timeline meanwhile: such a backup needs WAL of both.
  */
 export async function endBackup(session: Session): Promise<EndedBackup> {
   const call = (await isBefore15(session)) ? "pg_stop_backup(false, false)" : "pg_backup_stop(false)";
   const row = await queryRow(session, `SELECT lsn, labelfile, spcmapfile, ${SERVER_CLOCK} AS time FROM ${call}`, []);
   const labelFile = row["labelfile"] ?? "";
+  const label = parseBackupLabel(labelFile);
+  if (label.from === "standby") {
+    const [recovery] = await session.query("SELECT min_recovery_end_timeline AS timeline FROM pg_control_recovery()");
+    requireOneTimeline(label.startTimeline, Number(recovery?.["timeline"]));
+  }
   return {
     stopLsn: parseLsn(row["lsn"] ?? ""),
     labelFile,
     tablespaceMap: row["spcmapfile"] ?? "",
-    timeline: parseBackupLabel(labelFile).startTimeline,
+    timeline: label.startTimeline,
     stopTime: readClock(row),
   };
+}
+
+/** Throws `refused` for a backup that ended on another timeline than it began on. */
+export function requireOneTimeline(start: TimelineId, stop: number): void {
+  if (start === stop) return;
+  throw new PgarkError("refused", `the server left timeline ${start} during the backup`, {
+    operation: "take base backup",
+    hint: "take the backup again; from a standby, after the next checkpoint of its new primary (CHECKPOINT makes one)",
+    facts: { start, stop },
+  });
 }
 
 /** Milliseconds since 1970: no time zone or date style to go wrong. */

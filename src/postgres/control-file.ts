@@ -18,6 +18,8 @@ export interface ControlFile {
   readonly controlVersion: number;
   readonly catalogVersion: number;
   readonly state: ClusterState;
+  /** when it was last written, in seconds since 1970 */
+  readonly modified: number;
   /** where the latest checkpoint's record lies */
   readonly checkpointLsn: Lsn;
   /** where replay from the latest checkpoint begins */
@@ -80,6 +82,7 @@ export function parseControlFile(bytes: Uint8Array): ControlFile {
     controlVersion,
     catalogVersion: view.getUint32(12, true),
     state,
+    modified: Number(view.getBigInt64(24, true)),
     checkpointLsn: lsn(view.getBigUint64(32, true)),
     redoLsn: lsn(view.getBigUint64(40, true)),
     timeline: timelineId(view.getUint32(48, true)),

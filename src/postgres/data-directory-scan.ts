@@ -188,7 +188,7 @@ function* scanLink(
     scan.log.info("backing up what a symbolic link points to", { path, target });
     yield* scanSubdirectory(scan, { path, realPath }, stats, target);
   } else {
-    scan.log.warn("a symbolic link is kept as a link: what it points to is not in the backup", { path, target });
+    scan.log.warn("left out a symbolic link and what it points to", { path, target });
     yield { kind: "symlink", path, target };
   }
 }

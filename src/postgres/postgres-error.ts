@@ -10,7 +10,7 @@ const SQLSTATE_HINTS: Readonly<Record<string, string>> = {
   "42501": "the role needs more rights: a superuser, or the rights that the documentation of pgark lists",
   "42883": "pgark needs PostgreSQL 14 or newer",
   "53300": "raise max_connections (max_wal_senders for remote backups), or close connections that are not needed",
-  "55000": "the server's state or settings do not allow this: see the message, and run pgark check",
+  "55000": "the server's state or settings do not allow this: see the message",
   "57014": "something cancelled the statement: look into the server's log",
   "57P01": "the server was shut down or the session was terminated: look into the server's log",
   "57P02": "the server crashed: look into its log",

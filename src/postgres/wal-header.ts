@@ -43,10 +43,10 @@ const MAJOR_VERSIONS: ReadonlyMap<number, number> = new Map([
 
 /**
  * Reads the header at the beginning of a segment (XLogLongPageHeaderData, little-endian).
- * Throws `corrupt` on bytes that no PostgreSQL writes there.
+ * Throws `corrupt`, about the file `name`, on bytes that no PostgreSQL writes there.
  */
-export function readWalHeader(bytes: Uint8Array): WalHeader {
-  if (bytes.length < WAL_HEADER_SIZE) throw notWal(`only ${bytes.length} bytes`);
+export function readWalHeader(bytes: Uint8Array, name?: string): WalHeader {
+  if (bytes.length < WAL_HEADER_SIZE) throw notWal(name, `only ${bytes.length} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, WAL_HEADER_SIZE);
   const magic = view.getUint16(0, true);
   const info = view.getUint16(2, true);
@@ -59,14 +59,15 @@ export function readWalHeader(bytes: Uint8Array): WalHeader {
     segmentSize: view.getUint32(32, true),
     blockSize: view.getUint32(36, true),
   };
-  if (magic >> 8 !== 0xd1) throw notWal(`it begins with ${hex4(magic)}, not with the magic number of a WAL page`);
+  if (magic >> 8 !== 0xd1) throw notWal(name, `it begins with ${hex4(magic)}, not with the magic number of a WAL page`);
   const unknownFlags = header.majorVersion !== undefined && (info & ~ALL_FLAGS) !== 0;
-  if ((info & LONG_HEADER) === 0 || unknownFlags) throw notWal("its first page has no long header");
-  if (!isValidSegmentSize(header.segmentSize)) throw notWal(`its header says segments of ${header.segmentSize} bytes`);
-  if (!isValidBlockSize(header.blockSize)) throw notWal(`its header says pages of ${header.blockSize} bytes`);
-  if (header.timeline === 0) throw notWal("its header says timeline 0");
+  if ((info & LONG_HEADER) === 0 || unknownFlags) throw notWal(name, "its first page has no long header");
+  if (!isValidSegmentSize(header.segmentSize))
+    throw notWal(name, `its header says segments of ${header.segmentSize} bytes`);
+  if (!isValidBlockSize(header.blockSize)) throw notWal(name, `its header says pages of ${header.blockSize} bytes`);
+  if (header.timeline === 0) throw notWal(name, "its header says timeline 0");
   if (header.pageAddress % BigInt(header.segmentSize) !== 0n) {
-    throw notWal(`its header's address ${formatLsn(header.pageAddress)} is not the beginning of a segment`);
+    throw notWal(name, `its header's address ${formatLsn(header.pageAddress)} is not the beginning of a segment`);
   }
   return header;
 }
@@ -83,7 +84,7 @@ export interface VerifyWalSegmentOptions {
 export function verifyWalSegment(options: VerifyWalSegmentOptions): WalHeader {
   return verifyWalHeader({
     name: options.name,
-    header: readWalHeader(options.bytes),
+    header: readWalHeader(options.bytes, options.name.name),
     size: options.bytes.length,
     identity: options.identity,
   });
@@ -138,18 +139,26 @@ function verifyIdentity(name: string, header: WalHeader, identity: ClusterIdenti
   });
 }
 
+const NOT_AS_WRITTEN =
+  "this is no file as PostgreSQL wrote it: it was cut short, damaged or renamed; look for another copy of it, and take a new backup if there is none";
+
 function isValidBlockSize(size: number): boolean {
   return size >= 1024 && size <= 65536 && Number.isInteger(Math.log2(size));
 }
 
-function notWal(reason: string): PgarkError {
-  return new PgarkError("corrupt", `not a WAL segment: ${reason}`, { operation: "read WAL header" });
+function notWal(name: string | undefined, reason: string): PgarkError {
+  return new PgarkError("corrupt", `not a WAL segment: ${reason}`, {
+    operation: "read WAL header",
+    object: name,
+    hint: NOT_AS_WRITTEN,
+  });
 }
 
 function wrongSegment(name: string, reason: string): PgarkError {
   return new PgarkError("corrupt", `the WAL segment is not what its name says: ${reason}`, {
     operation: "verify WAL segment",
     object: name,
+    hint: NOT_AS_WRITTEN,
   });
 }
 

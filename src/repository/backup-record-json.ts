@@ -1,4 +1,4 @@
-import { parseLsn, formatLsn } from "../postgres/lsn.ts";
+import { formatLsn } from "../postgres/lsn.ts";
 import { timelineId } from "../postgres/timeline.ts";
 import type { BackupRecord } from "./backup-record.ts";
 import type { FieldReader, JsonRecord } from "./records.ts";
@@ -47,11 +47,11 @@ export function decodeBackupRecord(key: string, bytes: Uint8Array): BackupRecord
     type: fields.oneOf("type", "full"),
     identity: {
       majorVersion: fields.number("majorVersion"),
-      systemIdentifier: BigInt(fields.string("systemIdentifier")),
+      systemIdentifier: fields.bigint("systemIdentifier"),
     },
     timeline: timelineId(fields.number("timeline")),
-    startLsn: parseLsn(fields.string("startLsn")),
-    stopLsn: parseLsn(fields.string("stopLsn")),
+    startLsn: fields.lsn("startLsn"),
+    stopLsn: fields.lsn("stopLsn"),
     startTime: fields.date("startTime"),
     stopTime: fields.date("stopTime"),
     walSegmentSize: fields.number("walSegmentSize"),

@@ -79,7 +79,7 @@ export async function readIdentityRecord(
     created: fields.date("created"),
     identity: {
       majorVersion: fields.number("majorVersion"),
-      systemIdentifier: BigInt(fields.string("systemIdentifier")),
+      systemIdentifier: fields.bigint("systemIdentifier"),
     },
     walSegmentSize: fields.number("walSegmentSize"),
   };

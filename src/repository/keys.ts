@@ -1,4 +1,4 @@
-import { generateX25519Identity, identityToRecipient } from "age-encryption";
+import { Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { PgarkError } from "../errors.ts";
 
 /** A key pair in age's own text forms. */
@@ -42,12 +42,23 @@ export function parseIdentityFile(text: string): string[] {
 
 /** Throws `usage` unless `text` is a public key that objects can be encrypted to. */
 export function checkRecipient(text: string): void {
-  if (/^age1[0-9a-z]{20,}$/.test(text)) return;
+  if (/^age1[0-9a-z]{20,}$/.test(text) && isRecipient(text)) return;
+  const isSecret = /age-secret/i.test(text);
   throw new PgarkError("usage", "not an age recipient", {
     operation: "read recipient",
-    object: text.startsWith("AGE-SECRET") ? undefined : text,
-    hint: text.startsWith("AGE-SECRET")
+    object: isSecret ? undefined : text,
+    hint: isSecret
       ? "this is a secret key; the recipient is the public one, which begins with age1"
-      : "a recipient is a public key that begins with age1",
+      : "a recipient is a public key that begins with age1; its last characters are a checksum that catches typing errors",
   });
+}
+
+/** With a mistyped key in its record, nothing could ever be written to a repository. */
+function isRecipient(text: string): boolean {
+  try {
+    new Encrypter().addRecipient(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

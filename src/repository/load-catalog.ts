@@ -1,9 +1,10 @@
 import { mapConcurrently } from "../concurrency.ts";
-import { isPgarkError } from "../errors.ts";
+import { isPgarkError, PgarkError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
+import { sameIdentity } from "../postgres/cluster-identity.ts";
 import type { TimelineHistory, TimelineId } from "../postgres/timeline.ts";
-import { parseTimelineHistory } from "../postgres/timeline.ts";
+import { formatTimeline, parseTimelineHistory } from "../postgres/timeline.ts";
 import { parseWalFileName, segmentNumber } from "../postgres/wal-file-name.ts";
 import type { SignalOption } from "../storage/object-store.ts";
 import type { BackupRecord } from "./backup-record.ts";
@@ -71,7 +72,13 @@ export async function loadBackup(
   options: SignalOption,
 ): Promise<BackupRecord> {
   const key = backupRecordKey(repository.cluster, identity, label);
-  return decodeBackupRecord(key, await repository.store.get(key, options));
+  const record = decodeBackupRecord(key, await repository.store.get(key, options));
+  if (record.label === label && sameIdentity(record.identity, identity)) return record;
+  throw new PgarkError("corrupt", "it is the record of another backup", {
+    operation: "read record",
+    object: key,
+    hint: "objects of a repository must not be moved or copied within it",
+  });
 }
 
 interface ListedWal {
@@ -119,7 +126,7 @@ async function loadHistories(
   options: SignalOption,
 ): Promise<ReadonlyMap<TimelineId, TimelineHistory>> {
   const histories = await mapConcurrently(timelines, concurrency, async (timeline) => {
-    const name = `${timeline.toString(16).toUpperCase().padStart(8, "0")}.history`;
+    const name = `${formatTimeline(timeline)}.history`;
     const plain = await loadWal(repository, identity, name, options);
     return parseTimelineHistory(Buffer.from(plain).toString("utf8"), timeline);
   });

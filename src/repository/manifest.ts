@@ -77,28 +77,99 @@ export function formatManifestLine(line: ManifestLine): string {
 
 /** Reads one line; throws `corrupt`, or `newer-format` for a header from the future. */
 export function parseManifestLine(text: string): ManifestLine {
-  let line: ManifestLine;
+  let line: unknown;
   try {
-    line = JSON.parse(text) as ManifestLine;
+    line = JSON.parse(text);
   } catch (error) {
     throw new PgarkError("corrupt", "a line of the manifest is not JSON", { operation: "read manifest", cause: error });
   }
-  if (line.type === "manifest" && line.format > formatVersion) {
-    throw new PgarkError("newer-format", `the manifest is of format ${line.format}`, {
-      operation: "read manifest",
-      object: line.label,
-      hint: "use the version of pgark that wrote it, or a later one",
-    });
+  if (!isObject(line)) throw malformed("nothing");
+  const isWhole = shapes.get(String(line["type"]));
+  if (isWhole === undefined) throw newer(`the manifest has lines of the type "${String(line["type"])}"`);
+  if (line["type"] === "manifest" && Number(line["format"]) > formatVersion) {
+    throw newer(`the manifest is of format ${String(line["format"])}`);
   }
-  if (line.type === "file" || line.type === "directory") checkPath(line.path);
-  return line;
+  if (!isWhole(line)) throw malformed(String(line["type"]));
+  const known = line as unknown as ManifestLine;
+  if (known.type === "directory" && known.path !== ".") checkPath(known.path);
+  if (known.type === "file") checkPath(known.path);
+  if (known.type === "pack") checkPath(known.name);
+  return known;
 }
 
-/** Whatever a manifest says, nothing is ever written outside the data directory. */
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/** What each type of line must have; fields that are not known here are passed over. */
+const shapes: ReadonlyMap<string, (line: JsonObject) => boolean> = new Map([
+  ["manifest", (line) => isCount(line["format"]) && isText(line["label"]) && isText(line["identity"])],
+  ["directory", (line) => isText(line["path"]) && isMode(line["mode"]) && isOptional(line["target"], isText)],
+  ["tablespace", (line) => isCount(line["oid"]) && isText(line["location"])],
+  [
+    "pack",
+    (line) => isCount(line["pack"]) && isText(line["name"]) && isCount(line["size"]) && isHex(line["sha256"], 64),
+  ],
+  [
+    "file",
+    (line) =>
+      isText(line["path"]) &&
+      isCount(line["size"]) &&
+      isMode(line["mode"]) &&
+      isText(line["modified"]) &&
+      isHex(line["crc32c"], 8) &&
+      isList(line["extents"], isExtent) &&
+      isOptional(line["badPages"], (pages) => isList(pages, isCount)),
+  ],
+  ["end", (line) => isCount(line["files"]) && isCount(line["bytes"]) && isCount(line["packs"])],
+]);
+
+function isExtent(value: unknown): boolean {
+  return isObject(value) && isCount(value["pack"]) && isCount(value["offset"]) && isCount(value["length"]);
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isMode(value: unknown): boolean {
+  return typeof value === "string" && /^0[0-7]{3}$/.test(value);
+}
+
+function isHex(value: unknown, digits: number): boolean {
+  return typeof value === "string" && value.length === digits && /^[0-9a-f]+$/.test(value);
+}
+
+function isList(value: unknown, isItem: (item: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isItem);
+}
+
+function isOptional(value: unknown, check: (value: unknown) => boolean): boolean {
+  return value === undefined || check(value);
+}
+
+function malformed(type: string): PgarkError {
+  return new PgarkError("corrupt", `a line of the manifest is not what a line of type "${type}" must be`, {
+    operation: "read manifest",
+  });
+}
+
+function newer(problem: string): PgarkError {
+  return new PgarkError("newer-format", problem, {
+    operation: "read manifest",
+    hint: "use the version of pgark that wrote it, or a later one",
+  });
+}
+
+/** Whatever a manifest says, nothing is ever read or written outside the backup and the data directory. */
 function checkPath(path: string): void {
-  const parts = path.split("/");
-  if (path === "." || parts.every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\0")))
-    return;
+  if (path.split("/").every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\0"))) return;
   throw new PgarkError("corrupt", "a path leaves the data directory", { operation: "read manifest", object: path });
 }
 

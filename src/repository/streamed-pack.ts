@@ -92,6 +92,11 @@ export class StreamedPackWriter {
     await this.#open?.sink.abort();
   }
 
+  /** Gives the workers back; to be called at the end in any case. */
+  async close(): Promise<void> {
+    await this.#pipeline.close();
+  }
+
   async #write(bytes: Uint8Array): Promise<void> {
     const pack = await this.#pack();
     pack.plainSize += bytes.length;
@@ -101,8 +106,8 @@ export class StreamedPackWriter {
   async #pack(): Promise<OpenPack> {
     if (this.#open !== undefined) return this.#open;
     const pack = this.#uploader.nextPack();
-    const { upload, partSize } = await this.#uploader.beginUpload(pack);
     const header = await this.#uploader.makeHeader();
+    const { upload, partSize } = await this.#uploader.beginUpload(pack);
     this.#open = new OpenPack(pack, upload, partSize, (write) => {
       return new PayloadWriter({ zstd: openZstd(this.#uploader.level), header, write });
     });

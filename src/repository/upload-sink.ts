@@ -13,7 +13,9 @@ export class UploadSink {
   readonly #upload: Upload;
   readonly #partSize: number;
   readonly #hash = createHash("sha256");
-  #full: Uint8Array[] = [];
+  #full: Buffer[] = [];
+  /** parts that were sent, to be filled again: new ones for a whole backup would be so much garbage */
+  readonly #idle: Buffer[] = [];
   #part: Buffer;
   #fill = 0;
   #sent = 0;
@@ -35,7 +37,7 @@ export class UploadSink {
       offset += taken;
       if (this.#fill === this.#partSize) {
         this.#full.push(this.#part);
-        this.#part = Buffer.allocUnsafeSlow(this.#partSize);
+        this.#part = this.#idle.pop() ?? Buffer.allocUnsafeSlow(this.#partSize);
         this.#fill = 0;
       }
     }
@@ -45,7 +47,10 @@ export class UploadSink {
   async send(): Promise<void> {
     const parts = this.#full;
     this.#full = [];
-    for (const part of parts) await this.#upload.part(this.#sent++, part);
+    for (const part of parts) {
+      await this.#upload.part(this.#sent++, part);
+      this.#idle.push(part);
+    }
   }
 
   /** Sends the rest and makes the object appear. */

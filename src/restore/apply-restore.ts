@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { errnoOf, ioError } from "../errors.ts";
 import type { Log, OnProgress } from "../log.ts";
@@ -7,10 +7,11 @@ import { parseMode } from "../repository/manifest.ts";
 import type { Repository } from "../repository/repository.ts";
 import type { SignalOption } from "../storage/object-store.ts";
 import { BackupManifestFile } from "./backup-manifest-file.ts";
-import { extractPacks } from "./extract-packs.ts";
+import { extractPacks, provePacksOpen } from "./extract-packs.ts";
 import type { RecoveryPlan } from "./recovery-plan.ts";
 import { recoverySettings, rewriteAutoConf } from "./recovery-settings.ts";
-import { prepareTarget, removeMarker } from "./target-directory.ts";
+import { syncEntry, syncTree } from "./sync-tree.ts";
+import { controlFile, markerName, prepareTarget, removeMarker } from "./target-directory.ts";
 
 export interface RestoreOptions extends SignalOption {
   /** absolute */
@@ -35,9 +36,8 @@ export interface RestoreResult {
   readonly settings: readonly string[];
 }
 
-const controlFile = "global/pg_control";
 /** The control file until all else is safe; without its right name no server starts on the directory. */
-const pendingControlFile = "global/pg_control.pgark";
+const pendingControlFile = `${controlFile}.pgark`;
 
 /** Carries a plan out: the data directory is complete, synced and ready to start when this returns, or cannot start at all. */
 export async function applyRestore(
@@ -54,6 +54,7 @@ export async function applyRestore(
       return [oid, path.resolve(place)] as const;
     }),
   );
+  await provePacksOpen(repository, record, options);
   prepareTarget({ pgdata, tablespaces, waldir: options.waldir }, record.bytes, options.log);
   const directories: { readonly path: string; readonly mode: number }[] = [];
   const manifest = new BackupManifestFile(path.join(pgdata, "backup_manifest"), record);
@@ -68,20 +69,30 @@ export async function applyRestore(
     },
     onProgress: options.onProgress,
     signal: options.signal,
+  }).catch((error: unknown) => {
+    manifest.abort();
+    throw error;
   });
   manifest.end();
   const settings = recoverySettings({ plan, ...options });
   try {
-    finish(pgdata, directories, settings, options.standby, record.label, [...tablespaces.values(), pgdata]);
+    finish(pgdata, directories, settings, options.standby, record.label, [
+      ...tablespaces.values(),
+      ...(options.waldir === undefined ? [] : [options.waldir]),
+      pgdata,
+    ]);
   } catch (error) {
     throw ioError("finish restore", pgdata, error);
   }
   return { ...done, settings };
 }
 
-/** `tablespace_map` would have the server put the links back where they were; the links are made here. */
+/**
+ * `tablespace_map` would have the server put the links back where they were; the links are made here. A marker in the backup
+ * is the source's own, which a restore that was killed at its very end may have left there.
+ */
 function renameFile(name: string): string | undefined {
-  if (name === "tablespace_map") return undefined;
+  if (name === "tablespace_map" || name === markerName) return undefined;
   return name === controlFile ? pendingControlFile : name;
 }
 
@@ -104,18 +115,15 @@ function finish(
   for (const directory of directories) mkdirSync(path.join(pgdata, directory.path), { recursive: true, mode: 0o700 });
   const autoConf = path.join(pgdata, "postgresql.auto.conf");
   const header = `written by pgark restore of backup ${label}`;
-  writeSynced(autoConf, rewriteAutoConf(readIfThere(autoConf), settings, header));
-  writeSynced(path.join(pgdata, standby ? "standby.signal" : "recovery.signal"), "");
+  writeFileSync(autoConf, rewriteAutoConf(readIfThere(autoConf), settings, header), { mode: 0o600 });
+  writeFileSync(path.join(pgdata, standby ? "standby.signal" : "recovery.signal"), "", { mode: 0o600 });
   // Deepest first: a directory's own mode may forbid to enter it.
-  for (const { path: name, mode } of directories.toReversed()) {
-    chmodSync(path.join(pgdata, name), mode);
-    syncDirectory(path.join(pgdata, name));
-  }
-  for (const directory of places) syncDirectory(directory);
+  for (const { path: name, mode } of directories.toReversed()) chmodSync(path.join(pgdata, name), mode);
+  syncTree(places);
   renameSync(path.join(pgdata, pendingControlFile), path.join(pgdata, controlFile));
-  syncDirectory(path.join(pgdata, "global"));
+  syncEntry(path.join(pgdata, "global"));
+  // The very last thing; not synced, since a marker that a crash brings back harms nobody.
   removeMarker(pgdata);
-  syncDirectory(pgdata);
 }
 
 function readIfThere(file: string): string {
@@ -124,24 +132,5 @@ function readIfThere(file: string): string {
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return "";
     throw error;
-  }
-}
-
-function writeSynced(file: string, content: string): void {
-  const handle = openSync(file, "w", 0o600);
-  try {
-    writeFileSync(handle, content);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-}
-
-function syncDirectory(directory: string): void {
-  const handle = openSync(directory, "r");
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { ioError } from "../errors.ts";
 import { formatLsn } from "../postgres/lsn.ts";
 import type { BackupRecord } from "../repository/backup-record.ts";
 import type { FileLine } from "../repository/manifest.ts";
@@ -9,13 +10,15 @@ import type { FileLine } from "../repository/manifest.ts";
  * `pg_verifybackup` accepts the restored directory. Streams: memory is one file's entry.
  */
 export class BackupManifestFile {
+  readonly #path: string;
   readonly #file: number;
   readonly #hash = createHash("sha256");
   readonly #record: BackupRecord;
   #separator = "";
 
   constructor(path: string, record: BackupRecord) {
-    this.#file = openSync(path, "w", 0o600);
+    this.#path = path;
+    this.#file = this.#system(() => openSync(path, "w", 0o600));
     this.#record = record;
     const { majorVersion, systemIdentifier } = record.identity;
     const version = majorVersion >= 17 ? 2 : 1;
@@ -40,14 +43,35 @@ export class BackupManifestFile {
     const range = `"Timeline": ${timeline}, "Start-LSN": "${formatLsn(startLsn)}", "End-LSN": "${formatLsn(stopLsn)}"`;
     this.#write(`\n],\n"WAL-Ranges": [\n{ ${range} }\n],\n`);
     const digest = this.#hash.digest("hex");
-    writeSync(this.#file, `"Manifest-Checksum": "${digest}"}\n`);
-    fsyncSync(this.#file);
+    this.#append(`"Manifest-Checksum": "${digest}"}\n`);
+    this.#system(() => fsyncSync(this.#file));
+    closeSync(this.#file);
+  }
+
+  /** Forgets the file as far as it is written. */
+  abort(): void {
     closeSync(this.#file);
   }
 
   #write(text: string): void {
     this.#hash.update(text);
-    writeSync(this.#file, text);
+    this.#append(text);
+  }
+
+  /** A file system that is about to be full takes a part, and says so only to the next call. */
+  #append(text: string): void {
+    const bytes = Buffer.from(text);
+    this.#system(() => {
+      for (let done = 0; done < bytes.length;) done += writeSync(this.#file, bytes, done);
+    });
+  }
+
+  #system<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      throw ioError("write file", this.#path, error);
+    }
   }
 }
 

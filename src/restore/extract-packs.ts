@@ -1,8 +1,9 @@
 import path from "node:path";
-import { PgarkError } from "../errors.ts";
+import { isPgarkError, PgarkError } from "../errors.ts";
 import type { OnProgress } from "../log.ts";
 import type { BackupRecord } from "../repository/backup-record.ts";
-import { backupFolder } from "../repository/layout.ts";
+import { openHeader } from "../repository/envelope/age-header.ts";
+import { backupFolder, manifestKey, packName } from "../repository/layout.ts";
 import { parseMode } from "../repository/manifest.ts";
 import type { FileLine, ManifestLine, PackLine } from "../repository/manifest.ts";
 import { readManifest } from "../repository/manifest-reader.ts";
@@ -29,7 +30,29 @@ interface PackGroup {
   readonly files: readonly FileLine[];
 }
 
-/** Writes all files of a backup, pack by pack, several at once; each is verified and synced. */
+/** More than the header of any pack. */
+const headerReadSize = 64 * 1024;
+
+/**
+ * Throws `no-identity` unless the keys at hand open the data. To be asked before anything is written: the host's own key opens
+ * the manifest, and a restore would only fail after it has begun.
+ */
+export async function provePacksOpen(
+  repository: Repository,
+  record: BackupRecord,
+  options: { readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  if (!record.encrypted || record.packs === 0) return;
+  const key = `${backupFolder(repository.cluster, record.identity, record.label)}${packName(0, true)}`;
+  try {
+    const range = { offset: 0, length: headerReadSize };
+    await openHeader(await repository.store.get(key, { range, signal: options.signal }), repository.secretKeys);
+  } catch (error) {
+    throw naming(key, error);
+  }
+}
+
+/** Writes all files of a backup, pack by pack, several at once; each is verified. Syncing is left to the caller. */
 export async function extractPacks(
   repository: Repository,
   record: BackupRecord,
@@ -45,18 +68,24 @@ export async function extractPacks(
     const { bytes, files } = counters;
     options.onProgress({ phase: "restore", doneBytes: bytes, totalBytes: record.bytes, doneFiles: files });
   };
+  report(); // rates are counted from here
   const timer = setInterval(report, 250);
-  const groups = groupByPack(readManifest(repository, record, { signal: stop.signal }), options.onLine);
+  const lines = namingErrors(
+    readManifest(repository, record, { signal: stop.signal }),
+    manifestKey(repository.cluster, record.identity, record.label, record.encrypted),
+  );
+  const groups = groupByPack(lines, options.onLine);
   const lane = async (): Promise<void> => {
     const parts = createSharedParts(repository.store.capabilities.partSize);
     try {
       for (let next = await groups.next(); next.done !== true; next = await groups.next()) {
         stop.signal.throwIfAborted();
         const { pack, files } = next.value;
+        const key = `${backupFolder(repository.cluster, record.identity, record.label)}${pack.name}`;
         await receivePack({
           store: repository.store,
           pool,
-          key: `${backupFolder(repository.cluster, record.identity, record.label)}${pack.name}`,
+          key,
           size: pack.size,
           encrypted: record.encrypted,
           secretKeys: repository.secretKeys,
@@ -64,6 +93,8 @@ export async function extractPacks(
           parts,
           counters: shared,
           signal: stop.signal,
+        }).catch((error: unknown) => {
+          throw naming(key, error);
         });
       }
     } catch (error) {
@@ -83,6 +114,28 @@ export async function extractPacks(
     options.signal?.removeEventListener("abort", onAbort);
     await pool.close();
   }
+}
+
+async function* namingErrors<T>(batches: AsyncIterable<T>, key: string): AsyncGenerator<T> {
+  try {
+    yield* batches;
+  } catch (error) {
+    throw naming(key, error);
+  }
+}
+
+/** What finds the damage, deep in the work per byte, knows neither the object nor the way out. */
+function naming(key: string, error: unknown): unknown {
+  if (!isPgarkError(error, "corrupt", "no-identity", "not-found")) return error;
+  const isGone = error.code === "not-found";
+  const where = error.object === undefined || error.object === key ? "" : ` (${error.object})`;
+  const problem = isGone ? "the object is not there, though the backup is listed as complete" : error.message + where;
+  return new PgarkError(isGone ? "corrupt" : error.code, problem, {
+    operation: "restore",
+    object: key,
+    cause: error.cause,
+    hint: error.hint ?? "restore from another backup (`pgark list`); `--backup` names it",
+  });
 }
 
 /** A pack's line stands before the lines of its files. */

@@ -66,8 +66,19 @@ async function deliver(repository: Repository, options: FetchWalOptions, name: W
 
 /** The content must be what its name says, whatever the repository holds under it. */
 function verify(name: WalFileName, plain: Uint8Array, identity: ClusterIdentity): void {
-  if (name.kind === "segment" || name.kind === "partial") verifyWalSegment({ name, bytes: plain, identity });
-  else if (name.kind === "history") parseTimelineHistory(Buffer.from(plain).toString("utf8"), name.timeline);
+  try {
+    if (name.kind === "segment" || name.kind === "partial") verifyWalSegment({ name, bytes: plain, identity });
+    else if (name.kind === "history") parseTimelineHistory(Buffer.from(plain).toString("utf8"), name.timeline);
+  } catch (error) {
+    if (!isPgarkError(error)) throw error;
+    throw new PgarkError(error.code, error.message, {
+      operation: "fetch",
+      object: name.name,
+      cause: error,
+      hint:
+        error.hint ?? "what the repository holds under this name is not this file; nothing was handed to PostgreSQL",
+    });
+  }
 }
 
 /**

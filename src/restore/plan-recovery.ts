@@ -119,10 +119,7 @@ function makePlan(
       coverage(facts, wal, segments),
       ...reached.proven,
     ],
-    unproven: [
-      ...reached.unproven,
-      "whether the segments are whole: they were listed, not read (pgark verify reads them)",
-    ],
+    unproven: [...reached.unproven, "whether the segments are whole: they were listed, not read"],
     skipped,
   };
 }

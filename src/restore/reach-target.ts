@@ -1,11 +1,11 @@
-import { formatLsn } from "../postgres/lsn.ts";
+import { formatLsn, lsn } from "../postgres/lsn.ts";
 import type { Lsn } from "../postgres/lsn.ts";
 import { segmentFileName, segmentNumberOfLsn, segmentStart } from "../postgres/wal-file-name.ts";
 import type { RecoveryTarget } from "./recovery-plan.ts";
 import { lastTargetTime, positionPastTime } from "./select-backup.ts";
 import type { Candidate, PathFacts } from "./select-backup.ts";
 import { hasWal, knownEnd, walBeyond } from "./wal-coverage.ts";
-import type { SegmentRef } from "./wal-coverage.ts";
+import type { SegmentRef, WalRun } from "./wal-coverage.ts";
 
 /** The archive carries a backup to the target, as far as can be known before replay. */
 export interface Reach {
@@ -56,7 +56,7 @@ function reachLatest(facts: PathFacts, candidate: Candidate): Reach | Obstacle {
   const { run } = candidate;
   const end = knownEnd(facts.wal, facts.path, facts.catalog.walSegmentSize);
   if (run.end < end) return obstacle(facts, candidate, "wal-missing", missingMessage(facts, candidate));
-  const proven = `WAL of timeline ${facts.path.timeline} has no hole up to its end in the archive, at ${formatLsn(run.end)}`;
+  const proven = `WAL of timeline ${facts.path.timeline} has no hole up to its last archived byte, ${lastByte(run)}`;
   const partial = partialName(facts, run.missing);
   const unproven =
     partial === undefined ? [] : [`what ${partial} holds beyond the last whole segment: it is not counted`];
@@ -122,7 +122,7 @@ function reachTime(facts: PathFacts, candidate: Candidate, time: Date): Reach | 
   }
   const archived = run.archivedAt === undefined ? "" : `, which was archived at ${run.archivedAt.toISOString()}`;
   unproven.push(
-    `whether the WAL reaches the target: commit times are inside it; it ends at ${formatLsn(run.end)}${archived}`,
+    `whether the WAL reaches the target: commit times are inside it; its last byte is ${lastByte(run)}${archived}`,
   );
   return reach(run.end, [], [...unproven, ...holeSentences(facts, candidate)]);
 }
@@ -131,7 +131,7 @@ function reachTime(facts: PathFacts, candidate: Candidate, time: Date): Reach | 
 function reachUnknown(facts: PathFacts, candidate: Candidate, what: string, happened: string): Reach | Obstacle {
   const { backup, run } = candidate;
   if (run.strays !== undefined) return obstacle(facts, candidate, "wal-missing", missingMessage(facts, candidate));
-  const between = `between ${formatLsn(backup.stopLsn)}, the end of the backup, and ${formatLsn(run.end)}, the end of the WAL`;
+  const between = `between ${formatLsn(backup.stopLsn)}, the end of the backup, and ${lastByte(run)}, the end of the WAL`;
   const unproven = [
     `whether ${what} ${happened} ${between}: if not, PostgreSQL ends recovery with an error; an earlier one needs an older backup (--backup)`,
   ];
@@ -161,7 +161,7 @@ function missingMessage(facts: PathFacts, { backup, run }: Candidate): string {
   const { timeline } = run.missing;
   const size = facts.catalog.walSegmentSize;
   const { last } = facts.path;
-  const replay = `replay from backup ${backup.label} ends at ${formatLsn(run.end)}`;
+  const replay = `replay from backup ${backup.label} ends at ${lastByte(run)}`;
   if (timeline === last.timeline && !hasWal(facts.wal, last, size)) {
     return `timeline ${timeline} has a history but no WAL in the archive: its first segment ${name} is missing, and ${replay}`;
   }
@@ -170,7 +170,7 @@ function missingMessage(facts: PathFacts, { backup, run }: Candidate): string {
 
 function endMessage({ run }: Candidate): string {
   const archived = run.archivedAt === undefined ? "" : ` and was archived at ${run.archivedAt.toISOString()}`;
-  return `the end of the archived WAL, which is at ${formatLsn(run.end)}${archived}`;
+  return `the end of the archived WAL, which is at ${lastByte(run)}${archived}`;
 }
 
 function obstacle(facts: PathFacts, candidate: Candidate, reason: Obstacle["reason"], problem: string): Obstacle {
@@ -194,6 +194,11 @@ function partialName({ catalog, path }: PathFacts, { number }: SegmentRef): stri
 
 export function nameOf({ catalog }: PathFacts, segment: SegmentRef): string {
   return segmentFileName(segment.timeline, segment.number, catalog.walSegmentSize);
+}
+
+/** Where a run ends, as the recovery window says it too: its last byte. */
+function lastByte(run: WalRun): string {
+  return formatLsn(lsn(run.end - 1n));
 }
 
 function smallest(a: Lsn, b: Lsn): Lsn {

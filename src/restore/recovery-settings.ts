@@ -25,17 +25,37 @@ const replaced: ReadonlySet<string> = new Set([
   "recovery_target_action",
 ]);
 
+/** PostgreSQL takes one of these and does not start with two. */
+const targetNames = [
+  "recovery_target",
+  "recovery_target_name",
+  "recovery_target_time",
+  "recovery_target_xid",
+  "recovery_target_lsn",
+] as const;
+
 /** The settings of this recovery, as lines of `postgresql.auto.conf`. */
 export function recoverySettings(options: RecoverySettingsOptions): readonly string[] {
   const { plan, standby } = options;
   const settings: [string, string][] = [
     ["restore_command", options.restoreCommand],
     // A standby follows whatever comes; a recovery goes exactly where the plan says.
-    ["recovery_target_timeline", standby ? "latest" : String(plan.timeline)],
+    ["recovery_target_timeline", standby ? "latest" : targetTimeline(plan)],
   ];
-  if (!standby) settings.push(...targetSettings(options));
+  const target = standby ? [] : targetSettings(options);
+  // One that an earlier recovery left in postgresql.conf is unset here. Before ours, for unsetting one unsets them all.
+  const set = new Set(target.map(([name]) => name));
+  settings.push(...targetNames.filter((name) => !set.has(name)).map((name): [string, string] => [name, ""]), ...target);
   if (!options.archiving) settings.push(["archive_mode", "off"]);
   return settings.map(([name, value]) => `${name} = ${quoteSetting(value)}`);
+}
+
+/**
+ * The backup's own timeline goes by the name "current": for a number, PostgreSQL wants the timeline's history file, which the
+ * archive of a cluster that began to archive after its promotion does not have.
+ */
+function targetTimeline(plan: RecoveryPlan): string {
+  return plan.timeline === plan.backup.timeline ? "current" : String(plan.timeline);
 }
 
 function targetSettings(options: RecoverySettingsOptions): [string, string][] {

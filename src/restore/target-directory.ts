@@ -9,11 +9,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
-import { errnoOf, ioError, PgarkError } from "../errors.ts";
+import { errnoOf, ioError, isPgarkError, PgarkError } from "../errors.ts";
 import type { Log } from "../log.ts";
 
 /** Stands in a data directory while it is being restored, so that the next try knows that it may begin anew. */
-const markerName = "pgark.restoring";
+export const markerName = "pgark.restoring";
+/** Without it no server starts. */
+export const controlFile = "global/pg_control";
 
 export interface TargetDirectories {
   readonly pgdata: string;
@@ -30,7 +32,7 @@ export interface TargetDirectories {
 export function prepareTarget(target: TargetDirectories, bytes: number, log: Log): void {
   const marker = path.join(target.pgdata, markerName);
   const unfinished = readMarker(marker);
-  if (unfinished !== undefined && !existsSync(path.join(target.pgdata, "global/pg_control"))) {
+  if (unfinished !== undefined && neverStarted(target.pgdata)) {
     log.info(`beginning anew: an earlier restore into ${target.pgdata} did not finish`);
     for (const directory of [...unfinished, target.pgdata]) empty(directory);
   }
@@ -39,17 +41,31 @@ export function prepareTarget(target: TargetDirectories, bytes: number, log: Log
   for (const directory of all) refuseOccupied(directory);
   for (const directory of all) create(directory);
   refuseTooSmall(target, bytes);
-  writeFileSync(marker, `${JSON.stringify({ directories: all.slice(1) })}\n`, { mode: 0o600 });
-  if (target.waldir !== undefined) symlinkSync(target.waldir, path.join(target.pgdata, "pg_wal"));
-  if (target.tablespaces.size > 0) create(path.join(target.pgdata, "pg_tblspc"));
-  for (const [oid, directory] of target.tablespaces) {
-    symlinkSync(directory, path.join(target.pgdata, "pg_tblspc", String(oid)));
+  try {
+    const content = `${JSON.stringify({ directories: all.slice(1) })}\n`;
+    writeFileSync(marker, content, { mode: 0o600, flush: true });
+    if (target.waldir !== undefined) symlinkSync(target.waldir, path.join(target.pgdata, "pg_wal"));
+    if (target.tablespaces.size > 0) create(path.join(target.pgdata, "pg_tblspc"));
+    for (const [oid, directory] of target.tablespaces) {
+      symlinkSync(directory, path.join(target.pgdata, "pg_tblspc", String(oid)));
+    }
+  } catch (error) {
+    throw isPgarkError(error) ? error : ioError("prepare directory", target.pgdata, error);
   }
 }
 
 /** Says that the restore is whole. */
 export function removeMarker(pgdata: string): void {
   rmSync(path.join(pgdata, markerName), { force: true });
+}
+
+/**
+ * Whether what an earlier restore left has never been a server's: it cannot start, or it is whole (the restore died just before
+ * it could say so) and still as it was restored. A server's first start writes `postmaster.opts` and takes the label away.
+ */
+function neverStarted(pgdata: string): boolean {
+  const has = (name: string): boolean => existsSync(path.join(pgdata, name));
+  return !has(controlFile) || (has("backup_label") && !has("postmaster.opts"));
 }
 
 function readMarker(marker: string): readonly string[] | undefined {
@@ -113,8 +129,18 @@ function entriesOf(directory: string): readonly string[] {
   }
 }
 
+/**
+ * Killed in the middle, the directory must not start, and the next try must find the marker again: the control file goes
+ * first, the marker last.
+ */
 function empty(directory: string): void {
-  for (const name of entriesOf(directory)) rmSync(path.join(directory, name), { recursive: true, force: true });
+  const names = entriesOf(directory).filter((name) => name !== markerName);
+  try {
+    for (const name of [controlFile, ...names, markerName])
+      rmSync(path.join(directory, name), { recursive: true, force: true });
+  } catch (error) {
+    throw ioError("empty directory", directory, error);
+  }
 }
 
 function create(directory: string): void {

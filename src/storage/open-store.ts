@@ -14,7 +14,7 @@ export interface OpenStoreOptions {
  */
 export async function openStore(url: string, options: OpenStoreOptions): Promise<ObjectStore> {
   if (path.isAbsolute(url)) return openFileStore(path.resolve(url));
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
+  const scheme = schemeOf(url);
   if (scheme === "file") return openFileStore(filePathOf(url));
   if (scheme === "s3") {
     const { openS3Store } = await import("./drivers/s3/s3-store.ts");
@@ -30,9 +30,22 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
   }
   throw new PgarkError("usage", scheme === undefined ? "not a repository URL" : `no driver for "${scheme}:"`, {
     operation: "open repository",
-    object: url,
+    // Without what somebody may have written into it as a user and password.
+    object: url.replace(/\/\/[^/?#]*@/, "//"),
     hint: "a repository is named by its URL, such as file:///srv/pgark or s3://bucket/prefix",
   });
+}
+
+/**
+ * Whether the store behind `url` is reached over a network by its driver, which then has all patience that is due; to retry
+ * its failures once more would multiply the waiting.
+ */
+export function retriesByItself(url: string): boolean {
+  return !path.isAbsolute(url) && schemeOf(url) !== "file";
+}
+
+function schemeOf(url: string): string | undefined {
+  return /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
 }
 
 async function openFileStore(root: string): Promise<ObjectStore> {

@@ -19,9 +19,10 @@ const shells = [
 
 const sh = execFileSync("/bin/sh", ["-c", "command -v sh"], { encoding: "utf8" }).trim();
 
-/** A node that says its version and, run for real, what it was run with; then it ends as `$FAKE_END` says. */
+/** A node that says its version and, run for real, what it was to run, its own options aside; then it ends as `$FAKE_END` says. */
 const fakeNode = (version: string): string => `#!${sh}
 if [ "$1" = --version ]; then echo ${version}; exit 0; fi
+case $1 in --max-semi-space-size=*) shift ;; esac
 printf '%s\\n' "$0" "$@"
 eval "\${FAKE_END:-exit 0}"
 `;

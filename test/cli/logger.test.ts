@@ -30,6 +30,13 @@ describe("log lines", () => {
     ]);
   });
 
+  test("do not repeat in text what the message says already", async () => {
+    const { log, drain, lines } = logger("info", "text");
+    log.warn("cannot read /srv/x", { object: "/srv/x" });
+    await drain();
+    expect(lines).toEqual(["2026-11-20 10:00:00 UTC [warn] cannot read /srv/x\n"]);
+  });
+
   test("are JSON objects with --log-format json", async () => {
     const { log, drain, lines } = logger("debug", "json");
     log.debug("read", { bytes: 5, error: new Error("x") });

@@ -15,33 +15,62 @@ const at = (doneBytes: number, phase = "copy") => ({ phase, doneBytes, totalByte
 const MB = 2 ** 20;
 
 describe("progress lines", () => {
-  test("come every ten per cent or ten seconds, whichever is first, and at the end", () => {
+  test("come with every ten per cent, but not within five seconds of each other, and once a minute in any case", () => {
     const { log, lines, now, pass } = recorder();
     const { onProgress } = progressLines({ log, now, facts: false });
     onProgress(at(0));
-    pass(1000);
+    pass(4999);
+    onProgress(at(900 * MB));
+    expect(lines).toHaveLength(0);
+    pass(1);
     onProgress(at(99 * MB));
     expect(lines).toHaveLength(0);
     onProgress(at(100 * MB));
-    expect(lines).toEqual(["copy: 10%, 100 MB of 1000 MB, 100 MB/s, 9 s left"]);
-    pass(9999);
+    expect(lines).toEqual(["copy: 10%, 100 MB of 1000 MB, 20.0 MB/s, 45 s left"]);
+    pass(59_999);
     onProgress(at(101 * MB));
     expect(lines).toHaveLength(1);
     pass(1);
     onProgress(at(101 * MB));
     expect(lines).toHaveLength(2);
-    onProgress(at(1000 * MB));
-    onProgress(at(1000 * MB));
-    expect(lines).toHaveLength(3);
   });
 
-  test("a new phase begins anew", () => {
+  test("of what is done at once there is one, at its end, be it less than was expected", () => {
+    const { log, lines, now, pass } = recorder();
+    const { onProgress, stop } = progressLines({ log, now, facts: false });
+    onProgress(at(0));
+    pass(500);
+    onProgress(at(500 * MB));
+    pass(500);
+    onProgress(at(998 * MB));
+    expect(lines).toEqual([]);
+    pass(60_000); // until the last WAL is there, say
+    stop("done");
+    stop("done");
+    expect(lines).toEqual(["copy: done, 998 MB in 1 s, 998 MB/s"]);
+  });
+
+  test("what broke off is not said to be done", () => {
     const { log, lines, now } = recorder();
-    const { onProgress } = progressLines({ log, now, facts: false });
+    const { onProgress, stop } = progressLines({ log, now, facts: false });
+    onProgress(at(0));
+    onProgress(at(1000 * MB));
+    stop("failed");
+    expect(lines).toEqual([]);
+  });
+
+  test("a new phase ends the one before and begins anew", () => {
+    const { log, lines, now, pass } = recorder();
+    const { onProgress, stop } = progressLines({ log, now, facts: false });
+    onProgress(at(0));
+    pass(1000);
     onProgress(at(1000 * MB));
     onProgress(at(0, "wait"));
+    expect(lines).toEqual(["copy: done, 1000 MB in 1 s, 1000 MB/s"]);
+    pass(1000);
     onProgress(at(1000 * MB, "wait"));
-    expect(lines).toEqual(["wait: 100%, 1000 MB of 1000 MB"]);
+    stop("done");
+    expect(lines.slice(1)).toEqual(["wait: done, 1000 MB in 1 s, 1000 MB/s"]);
   });
 });
 
@@ -65,7 +94,7 @@ test("a log line goes above the bar and the bar comes back", async () => {
   const bar = await createProgress({ screen, log: silentLog, now, enabled: true, facts: false });
   bar.onProgress(at(500 * MB));
   screen.line("a line\n");
-  bar.stop();
+  bar.stop("done");
   screen.line("after\n");
   const text = String(stream.read());
   expect(text).toContain("\r\u001b[Ka line\n");

@@ -26,6 +26,7 @@ describe("the history of a ledger", () => {
     ["after it, by the clock", { time: 150n }, { a: ["1"], b: ["1"] }],
     ["when the second begins to commit", { time: 200n }, { a: ["1", "2"], b: ["1", undefined] }],
     ["at the second transaction", { xid: "2" }, { a: ["2"], b: [undefined] }],
+    ["just before the second transaction", { beforeXid: "2" }, { a: ["1"], b: ["1"] }],
     ["after everything", { lsn: 99n }, { a: ["2"], b: [undefined], c: ["3"] }],
   ];
   test.each(moments)("says what may be there %s", (_, moment, expected) => {

@@ -25,7 +25,9 @@ export type Moment =
   /** microseconds since 1970 */
   | { readonly time: bigint }
   /** the commit of this transaction, inclusive */
-  | { readonly xid: string };
+  | { readonly xid: string }
+  /** just before the commit of this transaction */
+  | { readonly beforeXid: string };
 
 /** Key -> value, as found in a database. */
 export type Rows = ReadonlyMap<string, string>;
@@ -38,6 +40,10 @@ export class LedgerHistory {
 
   get size(): number {
     return this.#transactions.length;
+  }
+
+  get transactions(): readonly Transaction[] {
+    return this.#transactions;
   }
 
   get last(): Transaction | undefined {
@@ -100,10 +106,12 @@ export class LedgerHistory {
     if ("lsn" in moment) {
       return ({ lsnFrom, lsnUntil }) => relationOf(lsnFrom, lsnUntil, moment.lsn, moment.lsn);
     }
-    const target = this.#transactions.find(({ xid }) => xid === moment.xid);
-    if (target?.lsnUntil === undefined) throw new Error(`transaction ${moment.xid} is not known to have committed`);
+    const sought = "xid" in moment ? moment.xid : moment.beforeXid;
+    const target = this.#transactions.find((transaction) => transaction.xid === sought);
+    if (target?.lsnUntil === undefined) throw new Error(`transaction ${sought} is not known to have committed`);
+    const ofTarget = "xid" in moment ? "before" : "after";
     const { xid, lsnFrom, lsnUntil: end } = target;
-    return (other) => (other.xid === xid ? "before" : relationOf(other.lsnFrom, other.lsnUntil, lsnFrom, end));
+    return (other) => (other.xid === xid ? ofTarget : relationOf(other.lsnFrom, other.lsnUntil, lsnFrom, end));
   }
 }
 

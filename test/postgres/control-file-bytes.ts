@@ -18,6 +18,7 @@ export function controlFileBytes(fields: ControlFileFields = {}): Buffer {
   bytes.writeUInt32LE(controlVersion, 8);
   bytes.writeUInt32LE(fields.catalogVersion ?? 202406281, 12);
   bytes.writeUInt32LE(fields.state ?? 6, 16);
+  bytes.writeBigInt64LE(1_700_000_000n, 24);
   bytes.writeBigUInt64LE(0x2000060n, 32);
   bytes.writeBigUInt64LE(0x2000028n, 40);
   bytes.writeUInt32LE(3, 48);

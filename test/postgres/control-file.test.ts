@@ -13,6 +13,7 @@ describe("pg_control", () => {
       controlVersion,
       catalogVersion: 202406281,
       state: "in production",
+      modified: 1_700_000_000,
       checkpointLsn: 0x2000060n,
       redoLsn: 0x2000028n,
       timeline: 3,

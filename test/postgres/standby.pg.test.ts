@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import { cp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { parseBackupLabel } from "../../src/postgres/backup-label.ts";
-import { beginBackup, endBackup } from "../../src/postgres/backup-session.ts";
+import { beginBackup, endBackup, requireOneTimeline } from "../../src/postgres/backup-session.ts";
 import { connect } from "../../src/postgres/connection.ts";
 import type { Session } from "../../src/postgres/connection.ts";
 import { readClusterIdentity, readControlFile } from "../../src/postgres/control-file.ts";
@@ -27,6 +27,7 @@ async function open(cluster: Cluster, replication = false): Promise<Session> {
 async function startStandby(primary: Cluster, directory: string): Promise<Cluster> {
   await primary.stop();
   const pgdata = join(directory, "standby");
+  await mkdir(directory, { recursive: true });
   await cp(primary.pgdata, pgdata, { recursive: true });
   await rm(join(pgdata, "postmaster.opts"), { force: true });
   await writeFile(join(pgdata, "standby.signal"), "");
@@ -92,4 +93,29 @@ describe.each([14, 18] as const)("a standby of PostgreSQL %d", (major) => {
     }
     expect(timelines.get(segmentNumberOfLsn(switchPoint, 1024 * 1024))).toBe(1);
   });
+});
+
+test("a backup from a standby that followed its primary to another timeline is refused: it would need WAL of both", async () => {
+  const directory = (await temporaryDirectory()).path;
+  await using primary = await createCluster({ major: 17, directory, config: { wal_retrieve_retry_interval: "100ms" } });
+  await primary.start();
+  await using standby = await startStandby(primary, directory);
+  await using cascaded = await startStandby(standby, join(directory, "cascaded"));
+  const session = await open(cascaded);
+  await beginBackup(session, { label: "left behind", fast: true });
+  await standby.promote();
+  await standby.query("CREATE TABLE written_after AS SELECT n FROM generate_series(1, 1000) AS n");
+  await standby.query("CHECKPOINT");
+  await until(async () => {
+    await cascaded.query("CHECKPOINT");
+    return readControlFile(cascaded.pgdata).minRecoveryTimeline === 2;
+  }, "the cascaded standby to be on timeline 2");
+  const error = await rejectionOf(endBackup(session));
+  expect(error).toMatchObject({ code: "refused", message: "the server left timeline 1 during the backup" });
+  expect(error.hint).toContain("take the backup again");
+});
+
+test("a backup that the server began and ended on one timeline is in order, and on two is refused", () => {
+  expect(() => requireOneTimeline(timelineId(3), 3)).not.toThrow();
+  expect(() => requireOneTimeline(timelineId(3), 4)).toThrow("left timeline 3");
 });

@@ -7,7 +7,7 @@ import { startAzurite } from "../helpers/azurite.ts";
 import type { Azurite } from "../helpers/azurite.ts";
 import { firstly, startRelay } from "./azure-relay.ts";
 import type { Fault, Relay, SeenRequest } from "./azure-relay.ts";
-import { codeOf, keys, pattern } from "./store-conformance.ts";
+import { codeOf, keys, pattern } from "./store-probes.ts";
 
 const ifAbsent = { ifAbsent: true };
 let azurite: Azurite;

@@ -9,7 +9,7 @@ import type { AzureStore } from "../../src/storage/drivers/azure/azure-store.ts"
 import { startAzurite } from "../helpers/azurite.ts";
 import type { Azurite } from "../helpers/azurite.ts";
 import { registerCleanup } from "../helpers/cleanup.ts";
-import { keys, pattern } from "./store-conformance.ts";
+import { keys, pattern } from "./store-probes.ts";
 
 /** What `@azure/identity` reads by itself; nothing of the machine's own may get in. */
 const identityVariables = /^(AZURE_|IDENTITY_|MSI_)/;

@@ -9,7 +9,8 @@ import { openStore } from "../../src/storage/open-store.ts";
 import { startAzurite } from "../helpers/azurite.ts";
 import type { Azurite } from "../helpers/azurite.ts";
 import { firstly, startRelay } from "./azure-relay.ts";
-import { codeOf, describeStore, keys, pattern } from "./store-conformance.ts";
+import { describeStore } from "./store-conformance.ts";
+import { codeOf, keys, pattern } from "./store-probes.ts";
 
 const ifAbsent = { ifAbsent: true };
 let azurite: Azurite;

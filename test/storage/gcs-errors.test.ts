@@ -3,7 +3,7 @@ import { parseGcsUrl } from "../../src/storage/drivers/gcs/gcs-settings.ts";
 import type { Fault } from "../helpers/gcs-server/faults.ts";
 import { GcsServer } from "../helpers/gcs-server/gcs-server.ts";
 import { openGcs } from "../helpers/gcs-server/open-gcs.ts";
-import { codeOf, keys, pattern } from "./store-conformance.ts";
+import { codeOf, keys, pattern } from "./store-probes.ts";
 
 const ifAbsent = { ifAbsent: true };
 

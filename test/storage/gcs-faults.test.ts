@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { ObjectStore, Upload } from "../../src/storage/object-store.ts";
 import { GcsServer } from "../helpers/gcs-server/gcs-server.ts";
 import { openGcs } from "../helpers/gcs-server/open-gcs.ts";
-import { codeOf, keys, pattern } from "./store-conformance.ts";
+import { codeOf, keys, pattern } from "./store-probes.ts";
 
 const ifAbsent = { ifAbsent: true };
 const tries = 8;

@@ -3,7 +3,7 @@ import type { Bucket } from "@google-cloud/storage";
 import { expect, test } from "vitest";
 import { GcsServer } from "../helpers/gcs-server/gcs-server.ts";
 import { openGcs } from "../helpers/gcs-server/open-gcs.ts";
-import { codeOf, keys, pattern } from "./store-conformance.ts";
+import { codeOf, keys, pattern } from "./store-probes.ts";
 
 const ifAbsent = { ifAbsent: true };
 

@@ -6,7 +6,8 @@ import { openStore } from "../../src/storage/open-store.ts";
 import { GcsServer } from "../helpers/gcs-server/gcs-server.ts";
 import { openGcs } from "../helpers/gcs-server/open-gcs.ts";
 import { temporaryDirectory } from "../helpers/temp.ts";
-import { codeOf, describeStore, keys, pattern } from "./store-conformance.ts";
+import { describeStore } from "./store-conformance.ts";
+import { codeOf, keys, pattern } from "./store-probes.ts";
 
 const ifAbsent = { ifAbsent: true };
 

@@ -2,8 +2,6 @@ import { describe, expect, test } from "vitest";
 import { describeListing } from "./listing-conformance.ts";
 import { codeOf, ifAbsent, keys, pattern, same, sendPart, type StoreUnderTest } from "./store-probes.ts";
 
-export { codeOf, keys, pattern } from "./store-probes.ts";
-
 const strangeKeys = [
   "with space",
   "a+b",

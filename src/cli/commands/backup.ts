@@ -43,7 +43,11 @@ export async function main(run: CommandRun): Promise<number> {
       now: io.now,
       signal: io.signal,
     }),
-  ).finally(() => progress.stop());
+  ).catch((error: unknown) => {
+    progress.stop("failed");
+    throw error;
+  });
+  progress.stop("done");
   const { record, warnings, badPages } = taken;
   await run.print({
     json: () => ({ backup: backupJson(record), warnings, badPages }),

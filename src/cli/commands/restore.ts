@@ -83,6 +83,7 @@ async function apply(
       onProgress: progress.onProgress,
       signal: io.signal,
     });
+    progress.stop("done");
     return {
       pgdata,
       files: applied.files,
@@ -90,8 +91,9 @@ async function apply(
       settings: applied.settings,
       archiving: values.archiving === "on",
     };
-  } finally {
-    progress.stop();
+  } catch (error) {
+    progress.stop("failed");
+    throw error;
   }
 }
 

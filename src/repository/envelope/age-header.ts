@@ -55,14 +55,27 @@ export async function openHeader(bytes: Uint8Array, identities: readonly string[
       hint: "name the file with the secret key: --identity-file, PGARK_IDENTITY_FILE or identity-file in pgark.yaml",
     });
   }
-  const decrypter = new Decrypter();
-  for (const identity of identities) decrypter.addIdentity(identity);
+  const decrypter = makeDecrypter(identities);
   const fileKey = await decrypter.decryptHeader(bytes.subarray(0, end)).catch((error: unknown) => {
     throw headerError(error);
   });
   const nonce = bytes.subarray(end, end + payloadNonceSize);
   if (nonce.length < payloadNonceSize) throw damaged("it is cut short");
   return { size: end + payloadNonceSize, key: payloadKey(fileKey, nonce) };
+}
+
+function makeDecrypter(identities: readonly string[]): Decrypter {
+  const decrypter = new Decrypter();
+  try {
+    for (const identity of identities) decrypter.addIdentity(identity);
+  } catch {
+    // The cause is left out: it repeats the secret that it could not read.
+    throw new PgarkError("no-identity", "an identity that was given is not an age identity", {
+      operation: "decrypt",
+      hint: "a character of it is missing or changed: compare it with the identity file that `pgark init --encrypt` made",
+    });
+  }
+  return decrypter;
 }
 
 /** The offset after the line with the header's MAC. */

@@ -17,6 +17,8 @@ export interface ObjectHead {
 /** The type of our stanza in an age header, and the first word of the skippable frame. */
 const headType = "pgark/head-v1";
 
+const maxWriterSize = 300;
+
 /** Enough for the head of any object: our stanza or frame comes first. */
 export const headReadSize = 1024;
 
@@ -26,9 +28,22 @@ export function headStanza(head: ObjectHead): readonly string[] {
     headType,
     `sha256=${head.sha256}`,
     `size=${head.size}`,
-    `writer=${encodeURIComponent(head.writer.slice(0, 200)) || "-"}`,
+    `writer=${encodeWriter(head.writer)}`,
     `written=${head.written.toISOString()}`,
   ];
+}
+
+/** Whatever it is called, the head must fit into `headReadSize`: a name is cut, never in the middle of a character. */
+function encodeWriter(writer: string): string {
+  const encoded = encodeURIComponent(writer.toWellFormed());
+  if (encoded.length <= maxWriterSize) return encoded || "-";
+  let cut = "";
+  for (const character of writer.toWellFormed()) {
+    const next = cut + encodeURIComponent(character);
+    if (next.length > maxWriterSize) return cut;
+    cut = next;
+  }
+  return cut;
 }
 
 /** The head of an object that is not encrypted: a zstd frame that decompressors pass over. */
@@ -57,6 +72,7 @@ function parseHead(line: string): ObjectHead | undefined {
   const written = new Date(fields.get("written") ?? Number.NaN);
   const size = Number(fields.get("size"));
   if (sha256 === undefined || !/^[0-9a-f]{64}$/.test(sha256) || !Number.isSafeInteger(size)) return undefined;
+  if (Number.isNaN(written.getTime())) return undefined;
   return { sha256, size, writer: decodeWriter(fields.get("writer")), written };
 }
 

@@ -25,6 +25,8 @@ export class PayloadReader {
   #compressed = Buffer.allocUnsafeSlow(2 * compressBound(frameSize));
   #compressedFill = 0;
   #frame = Buffer.allocUnsafeSlow(frameSize);
+  /** bytes of a skippable frame that are still to come */
+  #skip = 0;
 
   constructor(options: PayloadReaderOptions) {
     this.#options = options;
@@ -54,7 +56,7 @@ export class PayloadReader {
   /** Says that no more bytes come; throws `corrupt` when the object ends too early. */
   end(): void {
     if (this.#options.key !== undefined) this.#decrypt(true);
-    if (this.#compressedFill > 0) {
+    if (this.#compressedFill > 0 || this.#skip > 0) {
       throw new PgarkError("corrupt", "the compressed data ends in the middle of a frame", { operation: "decompress" });
     }
   }
@@ -81,14 +83,19 @@ export class PayloadReader {
     this.#compressedFill -= used;
   }
 
-  /** Decompresses every whole frame and returns how many bytes they took. */
+  /** Decompresses every whole frame, passes over the skippable ones, and returns how many bytes they took. */
   #readFrames(bytes: Uint8Array): number {
     let offset = 0;
     for (;;) {
+      const skipped = Math.min(this.#skip, bytes.length - offset);
+      this.#skip -= skipped;
+      offset += skipped;
       const frame = readFrame(bytes, offset);
       if (frame === undefined) return offset;
-      if (frame.kind === "data") this.#readData(bytes.subarray(offset, offset + frame.size), frame.plainSize);
-      offset += frame.size;
+      if (frame.kind === "data") {
+        this.#readData(bytes.subarray(offset, offset + frame.size), frame.plainSize);
+        offset += frame.size;
+      } else this.#skip = frame.size;
     }
   }
 

@@ -2,7 +2,7 @@ import { chunkSize, encryptChunk } from "./age-payload.ts";
 import type { SealedHeader } from "./age-header.ts";
 import type { Zstd } from "./zstd.ts";
 import { compressBound } from "./zstd.ts";
-import { seekTable } from "./zstd-frames.ts";
+import { SeekTable } from "./zstd-frames.ts";
 
 /** Plain bytes of a frame: the unit that can be read alone. Larger ones gain no ratio on PostgreSQL's pages. */
 export const frameSize = 128 * 1024;
@@ -29,7 +29,7 @@ export class PayloadWriter {
   readonly #pending = Buffer.allocUnsafeSlow(chunkSize + compressBound(frameSize));
   #pendingFill = 0;
   #chunks = 0;
-  readonly #frames: { size: number; plainSize: number }[] = [];
+  readonly #frames = new SeekTable();
 
   constructor(options: PayloadOptions) {
     this.#options = options;
@@ -55,7 +55,7 @@ export class PayloadWriter {
   /** Takes a frame that was compressed elsewhere; only between whole frames. */
   writeFrame(frame: Uint8Array, plainSize: number): void {
     this.plainSize += plainSize;
-    this.#frames.push({ size: frame.length, plainSize });
+    this.#frames.add(frame.length, plainSize);
     this.writeRaw(frame);
   }
 
@@ -71,8 +71,8 @@ export class PayloadWriter {
 
   /** Ends the object; with `seekable`, its frames' sizes are listed behind them. */
   end(seekable: boolean): void {
-    if (this.#frameFill > 0 || this.#frames.length === 0) this.#flushFrame();
-    if (seekable) this.writeRaw(seekTable(this.#frames));
+    if (this.#frameFill > 0 || this.#frames.count === 0) this.#flushFrame();
+    if (seekable) this.writeRaw(this.#frames.frame());
     const { header, write } = this.#options;
     const rest = this.#pending.subarray(0, this.#pendingFill);
     if (header === undefined) write(rest);
@@ -87,7 +87,7 @@ export class PayloadWriter {
 
   #compress(plain: Uint8Array): void {
     const size = this.#options.zstd.compress(this.#pending.subarray(this.#pendingFill), plain);
-    this.#frames.push({ size, plainSize: plain.length });
+    this.#frames.add(size, plain.length);
     this.#pendingFill += size;
     this.#encryptFullChunks();
   }

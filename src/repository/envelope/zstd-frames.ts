@@ -16,7 +16,8 @@ export interface ZstdFrame {
 }
 
 /**
- * The frame that begins at `offset`, or undefined when its end lies beyond the buffer and more bytes are needed.
+ * The frame that begins at `offset`, or undefined when more bytes are needed: a data frame is whole in the buffer, a skippable
+ * one may reach beyond it.
  * Throws `corrupt` for what is no zstd frame with its plain size in its header.
  */
 export function readFrame(bytes: Uint8Array, offset: number): ZstdFrame | undefined {
@@ -24,9 +25,7 @@ export function readFrame(bytes: Uint8Array, offset: number): ZstdFrame | undefi
   if (view.byteLength < 8) return undefined;
   const magic = view.getUint32(0, true);
   if ((magic & skippableMask) >>> 0 === skippableMagic) {
-    const size = 8 + view.getUint32(4, true);
-    if (size > maxFramePlainSize) throw damaged("a skippable frame is too large");
-    return view.byteLength < size ? undefined : { kind: "skippable", size, plainSize: 0 };
+    return { kind: "skippable", size: 8 + view.getUint32(4, true), plainSize: 0 };
   }
   if (magic !== frameMagic) throw damaged("there is no zstd frame where one should begin");
   return readDataFrame(view);
@@ -88,18 +87,30 @@ export function readSkippableFrame(bytes: Uint8Array): Uint8Array | undefined {
 }
 
 /**
- * The seek table of the "zstd seekable format" (contrib/seekable_format in zstd's sources): a skippable frame at the end that
+ * Writes the seek table of the "zstd seekable format" (contrib/seekable_format in zstd's sources): a skippable frame at the end that
  * lists each frame's stored and plain size, so that a range can be read alone. No checksums: the frames have their own.
  */
-export function seekTable(frames: readonly { readonly size: number; readonly plainSize: number }[]): Uint8Array {
-  const content = Buffer.alloc(frames.length * 8 + 9);
-  frames.forEach((frame, index) => {
-    content.writeUInt32LE(frame.size, index * 8);
-    content.writeUInt32LE(frame.plainSize, index * 8 + 4);
-  });
-  content.writeUInt32LE(frames.length, frames.length * 8);
-  content.writeUInt32LE(0x8f92eab1, frames.length * 8 + 5);
-  return skippableFrame(content, 0xe);
+export class SeekTable {
+  /** frames so far */
+  count = 0;
+  /** 8 bytes a frame, in the form they are stored in: a file of 1 TiB has 8 million frames */
+  #entries = Buffer.alloc(8 * 64);
+
+  add(size: number, plainSize: number): void {
+    if (this.count * 8 === this.#entries.length) {
+      this.#entries = Buffer.concat([this.#entries, Buffer.alloc(this.#entries.length)]);
+    }
+    this.#entries.writeUInt32LE(size, this.count * 8);
+    this.#entries.writeUInt32LE(plainSize, this.count * 8 + 4);
+    this.count++;
+  }
+
+  frame(): Uint8Array {
+    const footer = Buffer.alloc(9);
+    footer.writeUInt32LE(this.count, 0);
+    footer.writeUInt32LE(0x8f92eab1, 5);
+    return skippableFrame(Buffer.concat([this.#entries.subarray(0, this.count * 8), footer]), 0xe);
+  }
 }
 
 function damaged(problem: string): PgarkError {

@@ -22,13 +22,22 @@ export function compressBound(size: number): number {
 export const minCompressLevel = 1;
 export const maxCompressLevel = 19;
 
-/** Opens the fastest zstd there is: the `zstd-napi` addon, else node's own. Throws when there is neither. */
-export function openZstd(level: number): Zstd {
-  return openAddon(level) ?? openBuiltin(level) ?? fail();
+export type ZstdEngine = "zstd-napi" | "node:zlib";
+
+/** Opens the fastest zstd there is (the `zstd-napi` addon, else node's own), or the one named. Throws when there is none. */
+export function openZstd(level: number, engine?: ZstdEngine): Zstd {
+  switch (engine) {
+    case "zstd-napi":
+      return openAddon(level) ?? fail();
+    case "node:zlib":
+      return openBuiltin(level) ?? fail();
+    default:
+      return openAddon(level) ?? openBuiltin(level) ?? fail();
+  }
 }
 
 /** Which engine `openZstd` takes, for `--version` and for bug reports. */
-export function zstdEngine(): "zstd-napi" | "node:zlib" | "none" {
+export function zstdEngine(): ZstdEngine | "none" {
   if (loadAddon() !== undefined) return "zstd-napi";
   return hasBuiltin() ? "node:zlib" : "none";
 }

@@ -7,14 +7,13 @@ import { PayloadWriter } from "../envelope/payload-writer.ts";
 import { openZstd } from "../envelope/zstd.ts";
 import type { BuildPackTask, BuiltPack, PackedFile, PackEntry } from "./pack-tasks.ts";
 import { Counters } from "./pack-tasks.ts";
+import { Pacer, pause } from "./pacer.ts";
+import { rereadUntilGood } from "./reread-page.ts";
 import { PartSender } from "./shared-parts.ts";
 import { tarEnd, tarHeader, tarPadding } from "./tar-entry.ts";
 
 /** One reused buffer a worker; a multiple of every page size. */
 const readSize = 256 * 1024;
-/** A bad page is read again this often, this far apart, before it is believed: the server may be writing it. */
-const rereads = 5;
-const rereadWaitMs = 20;
 
 /** Worker: reads files, checks their pages, and sends them as one sealed tar, all in one synchronous loop. */
 export function buildPack(task: BuildPackTask): BuiltPack {
@@ -40,7 +39,7 @@ class PackBuilder {
       write: (bytes) => this.#sender.write(bytes),
     });
     this.#counters = new Counters(task.counters);
-    this.#pacer = new Pacer(task.rate);
+    this.#pacer = new Pacer({ rate: task.rate, now: () => performance.now(), pause });
   }
 
   build(): BuiltPack {
@@ -121,8 +120,7 @@ class PackBuilder {
       this.#payload.write(bytes);
       done += bytes.length;
       this.#counters.addBytes(bytes.length);
-      this.#sender.throwIfStopped();
-      this.#pacer.read(bytes.length);
+      this.#pacer.read(bytes.length, () => this.#sender.throwIfStopped());
     }
     this.#payload.write(tarPadding(size));
     this.#files.push({ path, size, mode: mode & 0o777, modifiedMs: mtimeMs, crc32c: crc, offset, badPages });
@@ -145,42 +143,10 @@ class PackBuilder {
     const first = firstBlock + position / blockSize;
     for (const index of findBadPages(bytes, bytes.length, first, blockSize)) {
       const page = bytes.subarray(index * blockSize, (index + 1) * blockSize);
-      if (!rereadUntilGood(file, position + index * blockSize, page, first + index)) {
+      const read = (into: Uint8Array): number => readSync(file, into, 0, into.length, position + index * blockSize);
+      if (!rereadUntilGood(page, first + index, { read, pause })) {
         found.push(position / blockSize + index);
       }
     }
-  }
-}
-
-/** Reads a page again until its checksum holds; `page` is left as it was read last. */
-function rereadUntilGood(file: number, position: number, page: Buffer, block: number): boolean {
-  for (let attempt = 0; attempt < rereads; attempt++) {
-    pause(rereadWaitMs);
-    // Gone by now: the file was truncated, and WAL replay will do the same.
-    if (readSync(file, page, 0, page.length, position) < page.length) return true;
-    if (findBadPages(page, page.length, block, page.length).length === 0) return true;
-  }
-  return false;
-}
-
-function pause(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
-}
-
-/** Keeps the reading of one worker below a rate. */
-class Pacer {
-  readonly #rate: number | undefined;
-  #began = performance.now();
-  #bytes = 0;
-
-  constructor(rate: number | undefined) {
-    this.#rate = rate;
-  }
-
-  read(bytes: number): void {
-    if (this.#rate === undefined) return;
-    this.#bytes += bytes;
-    const ahead = (this.#bytes / this.#rate) * 1000 - (performance.now() - this.#began);
-    if (ahead > 5) pause(Math.min(ahead, 1000));
   }
 }

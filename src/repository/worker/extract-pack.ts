@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import path from "node:path";
 import { crc32c } from "@node-rs/crc32";
 import { errnoOf, ioError, PgarkError } from "../../errors.ts";
@@ -8,7 +8,7 @@ import type { ExtractFile, ExtractPackTask } from "./pack-tasks.ts";
 import { Counters } from "./pack-tasks.ts";
 import { PartReceiver } from "./shared-parts.ts";
 
-/** Worker: turns the parts of a pack into files, each verified and synced. */
+/** Worker: turns the parts of a pack into files, each verified. Syncing them is the caller's, all at once. */
 export function extractPack(task: ExtractPackTask): void {
   const receiver = new PartReceiver(task.parts, task.port);
   const files = new FileWriter(task.files, new Counters(task.counters));
@@ -78,11 +78,6 @@ class FileWriter {
     if (open === undefined) return;
     if (open.written !== file.size || open.crc !== file.crc32c)
       throw damaged(file.path, "its digest is not the manifest's");
-    try {
-      fsyncSync(open.handle);
-    } catch (error) {
-      throw ioError("sync file", file.target, error);
-    }
     closeSync(open.handle);
     this.#open = undefined;
     this.#counters.addFile();

@@ -1,40 +1,26 @@
-import { frameSize } from "../envelope/payload-writer.ts";
-import { compressBound } from "../envelope/zstd.ts";
+import { CompressLane, jobSize } from "./compress-lane.ts";
+import { slotCount } from "./shared-parts.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
-/** Plain bytes that a worker compresses at a time. */
-const jobFrames = 8;
-const jobSize = jobFrames * frameSize;
-
-interface Buffers {
-  readonly plain: SharedArrayBuffer;
-  readonly compressed: SharedArrayBuffer;
-}
-
-/** Takes the frames in the order of the bytes they came from; a promise holds back those behind. */
+/** Takes the frames in the order of the bytes they came from. */
 export type FrameConsumer = (frame: Uint8Array, plainSize: number) => void;
 
 /**
- * Compresses one stream of bytes in several workers and hands the frames on in order. Memory is two buffers for each worker
- * and a few more; `write` waits when all are in use.
+ * Compresses one stream of bytes in several workers, in turn, and hands the frames on in order. Memory is a few buffers for
+ * each worker; `write` waits when all are in use.
  */
 export class FramePipeline {
-  readonly #pool: WorkerPool;
-  readonly #level: number;
-  readonly #idle: Buffers[];
-  #current: Buffers | undefined;
+  readonly #lanes: readonly CompressLane[];
+  /** the end of each job that may still be using buffers, oldest first */
+  readonly #underWay: Promise<void>[] = [];
+  #jobs = 0;
+  #current: Buffer | undefined;
   #fill = 0;
   #tail: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | undefined;
-  #wake: () => void = () => undefined;
 
   constructor(pool: WorkerPool, level: number) {
-    this.#pool = pool;
-    this.#level = level;
-    this.#idle = Array.from({ length: pool.threads + 2 }, () => ({
-      plain: new SharedArrayBuffer(jobSize),
-      compressed: new SharedArrayBuffer(jobFrames * compressBound(frameSize)),
-    }));
+    this.#lanes = Array.from({ length: pool.threads }, () => new CompressLane(pool, level));
   }
 
   /** Copies `bytes`; what becomes of them is told to `consume`, after a job is full or at `flush`. */
@@ -42,7 +28,7 @@ export class FramePipeline {
     for (let offset = 0; offset < bytes.length;) {
       this.#current ??= await this.#acquire();
       const taken = Math.min(jobSize - this.#fill, bytes.length - offset);
-      Buffer.from(this.#current.plain, this.#fill, taken).set(bytes.subarray(offset, offset + taken));
+      this.#current.set(bytes.subarray(offset, offset + taken), this.#fill);
       this.#fill += taken;
       offset += taken;
       if (this.#fill === jobSize) this.#dispatch(consume, consumed);
@@ -56,44 +42,39 @@ export class FramePipeline {
     this.#throwIfFailed();
   }
 
+  /** Gives the workers back, done or not. */
+  async close(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
+  }
+
   #dispatch(consume: FrameConsumer, consumed: () => Promise<void>): void {
-    const buffers = this.#current;
-    if (buffers === undefined) return;
-    const { plain, compressed } = buffers;
-    const task = { plain, plainSize: this.#fill, compressed, level: this.#level };
-    const job = this.#pool.run("compressFrames", task, () => undefined);
+    const job = this.#lane().compress(this.#fill);
     job.catch(() => undefined); // its failure is seen below, in its turn
     const before = this.#tail;
     this.#tail = (async () => {
       await before;
       try {
-        const { sizes } = await job;
-        let offset = 0;
-        for (const { size, plainSize } of sizes) {
-          consume(Buffer.from(compressed, offset, size), plainSize);
-          offset += size;
-        }
+        for (const { frame, plainSize } of await job) consume(frame, plainSize);
         await consumed();
       } catch (error) {
         this.#failure ??= { error };
-      } finally {
-        this.#idle.push(buffers);
-        this.#wake();
       }
     })();
+    this.#underWay.push(this.#tail);
+    this.#jobs++;
     this.#current = undefined;
     this.#fill = 0;
   }
 
-  async #acquire(): Promise<Buffers> {
-    for (;;) {
-      this.#throwIfFailed();
-      const buffers = this.#idle.pop();
-      if (buffers !== undefined) return buffers;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+  /** The buffer of the next job: the lane's own, once the job that had it before is consumed. */
+  async #acquire(): Promise<Buffer> {
+    if (this.#underWay.length === this.#lanes.length * slotCount) await this.#underWay.shift();
+    this.#throwIfFailed();
+    return this.#lane().next();
+  }
+
+  #lane(): CompressLane {
+    return this.#lanes[this.#jobs % this.#lanes.length] as CompressLane;
   }
 
   #throwIfFailed(): void {

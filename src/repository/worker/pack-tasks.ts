@@ -54,18 +54,18 @@ export interface PackedFile {
   readonly badPages: readonly number[];
 }
 
-/** Plain bytes in one shared buffer to be compressed frame by frame into another. */
+/** Plain bytes that come in slots, to be compressed frame by frame into the slots of another memory. */
 export interface CompressTask {
-  readonly plain: SharedArrayBuffer;
-  readonly plainSize: number;
-  readonly compressed: SharedArrayBuffer;
+  readonly plain: SharedParts;
+  readonly compressed: SharedParts;
   readonly level: number;
   readonly port: MessagePort;
 }
 
-/** Sizes of the frames that lie one behind the other in the shared buffer. */
-export interface Frames {
-  readonly sizes: readonly { readonly size: number; readonly plainSize: number }[];
+/** A frame among those that lie one behind the other in a slot. */
+export interface FrameSizes {
+  readonly size: number;
+  readonly plainSize: number;
 }
 
 export interface ExtractPackTask {

@@ -1,4 +1,4 @@
-import { PgarkError } from "../../errors.ts";
+import { isPgarkError, PgarkError } from "../../errors.ts";
 import type { ObjectStore } from "../../storage/object-store.ts";
 import { openHeader } from "../envelope/age-header.ts";
 import type { ExtractFile } from "./pack-tasks.ts";
@@ -24,24 +24,30 @@ export interface ReceivePackOptions {
 /** Reads a pack from the store, part by part, and has a worker write its files. */
 export async function receivePack(options: ReceivePackOptions): Promise<void> {
   const { store, pool, key, size, files, parts, counters, signal } = options;
-  const read = (offset: number): Promise<Uint8Array> =>
-    store.get(key, { range: { offset, length: Math.min(parts.slotSize, size - offset) }, signal });
+  const read = (offset: number, into?: Uint8Array): Promise<Uint8Array> =>
+    store.get(key, { range: { offset, length: Math.min(parts.slotSize, size - offset) }, into, signal });
   const first = await read(0);
-  const header = options.encrypted ? await openHeader(first, options.secretKeys) : undefined;
+  const header = options.encrypted
+    ? await openHeader(first, options.secretKeys).catch((error: unknown) => {
+        throw named(error, key);
+      })
+    : undefined;
   const slots = new PartSlots(parts);
   slots.reset();
   const feeder = new Feeder(slots);
   const stop = (): void => feeder.stop();
   signal?.addEventListener("abort", stop, { once: true });
+  if (signal?.aborted) stop(); // while the object was opened: the event does not come again
   const skipped = header?.size ?? 0;
-  const feeding = feeder.feed(first.subarray(skipped), async function* () {
+  const feed = async (): Promise<void> => {
+    if (first.length > skipped) await feeder.put(async () => first.subarray(skipped));
     for (let offset = first.length; offset < size;) {
-      const bytes = await read(offset);
-      if (bytes.length === 0) throw cutShort(key);
-      offset += bytes.length;
-      yield bytes;
+      const bytes = await feeder.put((into) => read(offset, into));
+      if (bytes === 0) throw cutShort(key);
+      offset += bytes;
     }
-  });
+  };
+  const feeding = feed();
   // Looked at below; until then a failure must not be an unhandled one.
   feeding.catch(() => feeder.stop());
   try {
@@ -51,10 +57,11 @@ export async function receivePack(options: ReceivePackOptions): Promise<void> {
   } catch (error) {
     feeder.stop();
     // The worker only says that it was stopped; why is what the reading ran into.
-    throw await feeding.then(
+    const reason = await feeding.then(
       () => error,
-      (reason: unknown) => (reason === stopped ? error : reason),
+      (why: unknown) => (why === stopped ? error : why),
     );
+    throw named(reason, key);
   } finally {
     signal?.removeEventListener("abort", stop);
   }
@@ -74,9 +81,20 @@ class Feeder {
     this.#slots = slots;
   }
 
-  async feed(first: Uint8Array, rest: () => AsyncGenerator<Uint8Array>): Promise<void> {
-    await this.#put(first);
-    for await (const bytes of rest()) await this.#put(bytes);
+  /** Fills the next slot, once it is free, with what `load` brings; that may lie in the slot already. Returns its size. */
+  async put(load: (into: Buffer) => Promise<Uint8Array>): Promise<number> {
+    const slot = this.#next++ % slotCount;
+    while (!this.#slots.isEmpty(slot)) {
+      if (this.#stopped) throw stopped;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const target = this.#slots.bytes(slot);
+    const bytes = await load(target);
+    if (bytes.buffer !== target.buffer) target.set(bytes);
+    if (bytes.length > 0) this.#slots.fill(slot, bytes.length);
+    return bytes.length;
   }
 
   /** Told by the worker that a slot is free. */
@@ -89,25 +107,23 @@ class Feeder {
     this.#slots.stop();
     this.#wake();
   }
-
-  async #put(bytes: Uint8Array): Promise<void> {
-    if (bytes.length === 0) return;
-    const slot = this.#next++ % slotCount;
-    while (!this.#slots.isEmpty(slot)) {
-      if (this.#stopped) throw stopped;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    this.#slots.bytes(slot).set(bytes);
-    this.#slots.fill(slot, bytes.length);
-  }
 }
 
 function cutShort(key: string): PgarkError {
-  return new PgarkError("corrupt", "the object is shorter than the manifest says", {
+  return damaged(key, "the object is shorter than the manifest says");
+}
+
+/** Ciphers and decompressors do not know what they work on; whoever reads the error must. */
+function named(error: unknown, key: string): unknown {
+  if (!isPgarkError(error, "corrupt") || error.object !== undefined) return error;
+  return damaged(key, error.message, error);
+}
+
+function damaged(key: string, problem: string, cause?: unknown): PgarkError {
+  return new PgarkError("corrupt", problem, {
     operation: "restore pack",
     object: key,
     hint: "restore from another backup (`pgark list`); `--backup` names it",
+    cause,
   });
 }

@@ -31,6 +31,7 @@ export async function sendPack(options: SendPackOptions): Promise<BuiltPack> {
   const sending = new PendingParts();
   const stop = (): void => slots.stop();
   signal?.addEventListener("abort", stop, { once: true });
+  if (signal?.aborted) stop(); // while the object was opened: the event does not come again
   try {
     const built = await pool.run("buildPack", taskOf(options), (message) => {
       const { index, slot, length } = message as PartMessage;

@@ -3,7 +3,7 @@ import { isPgarkError } from "../../errors.ts";
 import { buildPack as build } from "./build-pack.ts";
 import { extractPack as extract } from "./extract-pack.ts";
 import { compressFrames as compress } from "./compress-frames.ts";
-import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask, Frames } from "./pack-tasks.ts";
+import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask } from "./pack-tasks.ts";
 import type { Outcome } from "./worker-outcome.ts";
 import { endOfMessages } from "./worker-outcome.ts";
 
@@ -16,7 +16,7 @@ export function extractPack(task: ExtractPackTask): Outcome<void> {
   return outcome(task, () => extract(task));
 }
 
-export function compressFrames(task: CompressTask): Outcome<Frames> {
+export function compressFrames(task: CompressTask): Outcome<void> {
   return outcome(task, () => compress(task));
 }
 

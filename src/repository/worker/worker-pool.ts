@@ -2,14 +2,14 @@ import { fileURLToPath } from "node:url";
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { PgarkError } from "../../errors.ts";
-import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask, Frames } from "./pack-tasks.ts";
+import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask } from "./pack-tasks.ts";
 import type { Outcome } from "./worker-outcome.ts";
 import { endOfMessages } from "./worker-outcome.ts";
 
 /** The tasks that workers know, by name. */
 interface WorkerTasks {
   readonly buildPack: { readonly task: BuildPackTask; readonly result: BuiltPack };
-  readonly compressFrames: { readonly task: CompressTask; readonly result: Frames };
+  readonly compressFrames: { readonly task: CompressTask; readonly result: void };
   readonly extractPack: { readonly task: ExtractPackTask; readonly result: void };
 }
 

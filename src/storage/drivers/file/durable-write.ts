@@ -1,68 +1,68 @@
-import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
-import { link, mkdir, open, rename, stat, unlink } from "node:fs/promises";
-import type { FileHandle } from "node:fs/promises";
+import { link, rename, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf } from "../../../errors.ts";
+import { createDirectory, syncDirectory } from "./directories.ts";
+import type { TemporaryFile } from "./temporary-files.ts";
 
-/** Modes of what a repository holds: its owner writes, its group may read. */
-const directoryMode = 0o750;
-const fileMode = 0o640;
-
-/** Where unfinished files lie, below the root; a crash leaves them here and nowhere else. */
-export const temporaryFolder = ".tmp";
-
-/** A file that is being written under a name that no reader looks at. */
-export interface TemporaryFile {
-  readonly path: string;
-  readonly handle: FileHandle;
-}
-
-export async function createTemporaryFile(root: string): Promise<TemporaryFile> {
-  const folder = path.join(root, temporaryFolder);
-  await makeDirectory(folder);
-  const name = path.join(folder, `${process.pid}-${randomBytes(9).toString("hex")}`);
-  return { path: name, handle: await open(name, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, fileMode) };
-}
+const maxAttempts = 50;
 
 /**
- * Gives a finished temporary file its final name, durably: file, then name, then directory. With `ifAbsent` the name is taken by
+ * Gives a finished temporary file its final name, durably: file, then name, then directories. With `ifAbsent` the name is taken by
  * `link`, which cannot replace; the error is then the system's EEXIST.
  */
 export async function publish(file: TemporaryFile, target: string, ifAbsent: boolean): Promise<void> {
   await file.handle.sync();
   await file.handle.close();
-  for (let attempt = 1; ; attempt++) {
-    await makeDirectory(path.dirname(target));
-    try {
-      if (ifAbsent) await takeName(file.path, target);
-      else await rename(file.path, target);
-      return await syncDirectory(path.dirname(target));
-    } catch (error) {
-      // A deleter may take an empty folder away between the two steps; it cannot do so for ever.
-      if (errnoOf(error) !== "ENOENT" || attempt === 5 || !(await exists(file.path))) throw error;
-    }
-  }
+  await giveName(file, target, ifAbsent);
 }
 
-/** Forgets an unfinished file; it may be half closed or gone already. */
-export async function discard(file: TemporaryFile): Promise<void> {
-  await file.handle.close().catch(() => undefined);
-  await unlink(file.path).catch(() => undefined);
+async function giveName(file: TemporaryFile, target: string, ifAbsent: boolean): Promise<void> {
+  const folder = path.dirname(target);
+  const changed = new Set([folder]);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      for (const parent of await createDirectory(folder)) changed.add(parent);
+      if (ifAbsent) await takeName(file.path, target);
+      else await rename(file.path, target);
+      break;
+    } catch (error) {
+      // A deleter may take an empty folder away between the two steps; it cannot do so for ever.
+      if (errnoOf(error) !== "ENOENT" || attempt === maxAttempts || !(await exists(file.path))) throw error;
+    }
+  }
+  // Only now, when the folders are not empty any more and will stay.
+  for (const directory of changed) await syncDirectory(directory);
 }
 
 async function takeName(from: string, target: string): Promise<void> {
   try {
     await link(from, target);
-    await unlink(from);
   } catch (error) {
-    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(errnoOf(error) ?? "")) throw error;
-    // A file system without hard links (some network and FUSE ones): look, then rename. Not atomic against a second writer,
-    // but never half a file.
-    if (await exists(target))
-      throw Object.assign(new Error(`EEXIST: file already exists, '${target}'`), { code: "EEXIST" });
-    await rename(from, target);
+    const errno = errnoOf(error) ?? "";
+    if (errno === "EEXIST" && (await hasTwoNames(from))) {
+      // It was our own link that came first: NFS repeats a call whose answer was lost, and the repetition finds the name taken.
+    } else if (["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(errno)) {
+      await renameIfAbsent(from, target);
+      return;
+    } else throw error;
   }
+  // The object is there; a second name that stays behind is swept some day.
+  await unlink(from).catch(() => undefined);
+}
+
+/**
+ * For a file system without hard links (some network and FUSE ones): look, then rename. Not atomic against a second writer, but
+ * never half a file.
+ */
+async function renameIfAbsent(from: string, target: string): Promise<void> {
+  if (await exists(target)) {
+    throw Object.assign(new Error(`EEXIST: file already exists, '${target}'`), { code: "EEXIST" });
+  }
+  await rename(from, target);
+}
+
+async function hasTwoNames(name: string): Promise<boolean> {
+  return (await stat(name)).nlink > 1;
 }
 
 async function exists(name: string): Promise<boolean> {
@@ -72,27 +72,5 @@ async function exists(name: string): Promise<boolean> {
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return false;
     throw error;
-  }
-}
-
-/** Creates a directory with its parents and makes their names durable too. */
-async function makeDirectory(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode: directoryMode });
-  if (first === undefined) return;
-  for (let current = folder; ; current = path.dirname(current)) {
-    await syncDirectory(path.dirname(current));
-    if (current === first || current === path.dirname(current)) return;
-  }
-}
-
-async function syncDirectory(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } catch (error) {
-    // Some file systems cannot sync directories; they answer EINVAL and have nothing better to offer.
-    if (errnoOf(error) !== "EINVAL") throw error;
-  } finally {
-    await handle.close();
   }
 }

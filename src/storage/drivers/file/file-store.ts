@@ -1,7 +1,8 @@
 import { open, readFile, rmdir, stat, unlink } from "node:fs/promises";
 import path from "node:path";
-import { errnoOf, ioError, PgarkError, throwIfAborted } from "../../../errors.ts";
+import { errnoOf, PgarkError, throwIfAborted } from "../../../errors.ts";
 import type {
+  ByteRange,
   GetOptions,
   ListOptions,
   ObjectInfo,
@@ -10,9 +11,11 @@ import type {
   SignalOption,
   Upload,
 } from "../../object-store.ts";
-import { createTemporaryFile, discard, publish } from "./durable-write.ts";
-import type { TemporaryFile } from "./durable-write.ts";
+import { publish } from "./durable-write.ts";
+import { translateFileError } from "./file-errors.ts";
 import { listDirectory, sortedEntries } from "./list-directory.ts";
+import type { TemporaryFile } from "./temporary-files.ts";
+import { createTemporaryFile, discard, sweepTemporaryFiles } from "./temporary-files.ts";
 
 const partSize = 1024 * 1024;
 
@@ -21,6 +24,7 @@ export class FileStore implements ObjectStore {
   readonly url: string;
   readonly capabilities = { conditionalCreate: true, partSize };
   readonly #root: string;
+  #swept = false;
 
   /** @param root an absolute path; it is created by the first write */
   constructor(root: string) {
@@ -37,10 +41,15 @@ export class FileStore implements ObjectStore {
   async beginUpload(key: string, options: PutOptions): Promise<Upload> {
     throwIfAborted(options.signal, "write object");
     const target = this.#pathOf(key);
-    const file = await this.#translate("write object", key, () => createTemporaryFile(this.#root));
+    const file = await this.#writing(key, () => createTemporaryFile(this.#root));
+    if (!this.#swept) {
+      // Once for each store that is opened, and only with large objects: archiving a segment does not pay for it.
+      this.#swept = true;
+      await sweepTemporaryFiles(this.#root, file);
+    }
     return {
       part: (index, body) =>
-        this.#translate("write object", key, async () => {
+        this.#writing(key, async () => {
           throwIfAborted(options.signal, "write object");
           await writeFully(file, body, index * partSize);
         }),
@@ -51,12 +60,12 @@ export class FileStore implements ObjectStore {
 
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
     throwIfAborted(options.signal, "read object");
-    const { range, signal } = options;
-    return this.#translate("read object", key, async () => {
+    const { range, into, signal } = options;
+    return this.#reading("read object", key, async () => {
       if (range === undefined) return readFile(this.#pathOf(key), { signal });
       const handle = await open(this.#pathOf(key), "r");
       try {
-        return await readRange(handle, range.offset, range.length);
+        return await readRange(handle, range, into);
       } finally {
         await handle.close();
       }
@@ -65,7 +74,7 @@ export class FileStore implements ObjectStore {
 
   async head(key: string, options: SignalOption = {}): Promise<ObjectInfo> {
     throwIfAborted(options.signal, "look up object");
-    return this.#translate("look up object", key, async () => {
+    return this.#reading("look up object", key, async () => {
       const found = await stat(this.#pathOf(key));
       if (found.isDirectory()) throw Object.assign(new Error("is a directory"), { code: "ENOENT" });
       return { key, size: found.size, modified: found.mtime };
@@ -82,13 +91,13 @@ export class FileStore implements ObjectStore {
         yield info;
       }
     } catch (error) {
-      throw translate("list objects", prefix, error);
+      throw translateFileError("list objects", prefix, error, true);
     }
   }
 
   async listFolders(prefix: string, options: SignalOption = {}): Promise<readonly string[]> {
     throwIfAborted(options.signal, "list objects");
-    return this.#translate("list objects", prefix, async () =>
+    return this.#reading("list objects", prefix, async () =>
       sortedEntries(this.#root, prefix)
         .filter((entry) => entry.endsWith("/"))
         .map((entry) => prefix + entry),
@@ -98,12 +107,14 @@ export class FileStore implements ObjectStore {
   async delete(keys: readonly string[], options: SignalOption = {}): Promise<void> {
     for (const key of keys) {
       throwIfAborted(options.signal, "delete object");
-      await this.#translate("delete object", key, async () => {
+      const remove = async (): Promise<void> => {
         await unlink(this.#pathOf(key)).catch((error: unknown) => {
-          if (errnoOf(error) !== "ENOENT") throw error;
+          // Not there; or the key names a folder or goes through a file, so that no object of this name can be.
+          if (!["ENOENT", "ENOTDIR", "EISDIR"].includes(errnoOf(error) ?? "")) throw error;
         });
         await this.#removeEmptyFolders(path.dirname(this.#pathOf(key)));
-      });
+      };
+      await this.#writing(key, remove, "delete object");
     }
   }
 
@@ -114,7 +125,7 @@ export class FileStore implements ObjectStore {
   async #write(key: string, options: PutOptions, fill: (file: TemporaryFile) => Promise<void>): Promise<void> {
     throwIfAborted(options.signal, "write object");
     const target = this.#pathOf(key);
-    await this.#translate("write object", key, async () => {
+    await this.#writing(key, async () => {
       const file = await createTemporaryFile(this.#root);
       try {
         await fill(file);
@@ -127,7 +138,7 @@ export class FileStore implements ObjectStore {
   }
 
   async #publish(key: string, target: string, file: TemporaryFile, options: PutOptions): Promise<void> {
-    await this.#translate("write object", key, async () => {
+    await this.#writing(key, async () => {
       try {
         throwIfAborted(options.signal, "write object");
         await publish(file, target, options.ifAbsent);
@@ -156,11 +167,19 @@ export class FileStore implements ObjectStore {
     return path.join(this.#root, key);
   }
 
-  async #translate<T>(operation: string, key: string, run: () => Promise<T>): Promise<T> {
+  async #reading<T>(operation: string, key: string, run: () => Promise<T>): Promise<T> {
     try {
       return await run();
     } catch (error) {
-      throw translate(operation, key, error);
+      throw translateFileError(operation, key, error, true);
+    }
+  }
+
+  async #writing<T>(key: string, run: () => Promise<T>, operation = "write object"): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      throw translateFileError(operation, key, error, false);
     }
   }
 }
@@ -173,12 +192,12 @@ async function writeFully(file: TemporaryFile, body: Uint8Array, position: numbe
 
 async function readRange(
   handle: Awaited<ReturnType<typeof open>>,
-  offset: number,
-  length: number,
+  { offset, length }: ByteRange,
+  into: Uint8Array | undefined,
 ): Promise<Uint8Array> {
   const size = (await handle.stat()).size;
   const wanted = Math.max(0, Math.min(length, size - offset));
-  const buffer = Buffer.allocUnsafe(wanted);
+  const buffer = into ?? Buffer.allocUnsafe(wanted);
   let done = 0;
   while (done < wanted) {
     const { bytesRead } = await handle.read(buffer, done, wanted - done, offset + done);
@@ -186,29 +205,4 @@ async function readRange(
     done += bytesRead;
   }
   return buffer.subarray(0, done);
-}
-
-function translate(operation: string, key: string, error: unknown): unknown {
-  if (error instanceof Error && error.name === "PgarkError") return error;
-  if (error instanceof Error && error.name === "AbortError") {
-    return new PgarkError("aborted", "stopped", { operation, object: key, cause: error });
-  }
-  switch (errnoOf(error)) {
-    case "ENOENT":
-      return new PgarkError("not-found", "no such object", { operation, object: key, cause: error });
-    case "EEXIST":
-      return new PgarkError("exists", "the object exists already", { operation, object: key, cause: error });
-    case "EIO":
-    case "ESTALE":
-    case "ETIMEDOUT":
-    case "EHOSTDOWN":
-      return new PgarkError("unavailable", error instanceof Error ? error.message : "input/output error", {
-        operation,
-        object: key,
-        cause: error,
-        hint: "the file system that holds the repository does not answer properly: check the mount",
-      });
-    default:
-      return ioError(operation, key, error);
-  }
 }

@@ -1,8 +1,10 @@
-import { lstatSync, readdirSync } from "node:fs";
+import type { Dirent } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { errnoOf } from "../../../errors.ts";
 import type { ObjectInfo } from "../../object-store.ts";
-import { temporaryFolder } from "./durable-write.ts";
+import { compareKeys } from "../../compare-keys.ts";
+import { temporaryFolder } from "./temporary-files.ts";
 
 /**
  * All files below `root` whose key begins with `prefix`, in byte order of the keys, after `startAfter`. Holds one directory per
@@ -19,8 +21,8 @@ function* walk(root: string, folder: string, prefix: string, startAfter: string)
     if (entry.endsWith("/")) {
       const mayHold = key.startsWith(prefix) || prefix.startsWith(key);
       // Everything below a folder sorts before "folder0" ("0" follows "/"), so a whole folder can be passed over.
-      if (mayHold && `${key.slice(0, -1)}0` > startAfter) yield* walk(root, key, prefix, startAfter);
-    } else if (key.startsWith(prefix) && key > startAfter) {
+      if (mayHold && compareKeys(`${key.slice(0, -1)}0`, startAfter) > 0) yield* walk(root, key, prefix, startAfter);
+    } else if (key.startsWith(prefix) && compareKeys(key, startAfter) > 0) {
       const info = infoOf(root, key);
       if (info !== undefined) yield info;
     }
@@ -32,17 +34,29 @@ export function sortedEntries(root: string, folder: string): readonly string[] {
   try {
     return readdirSync(path.join(root, folder), { withFileTypes: true })
       .filter((entry) => !(folder === "" && entry.name === temporaryFolder))
-      .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
-      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      .map((entry) => keyPart(entry))
+      .filter((part) => part !== undefined)
+      .sort(compareKeys);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
+    // ENOTDIR: the prefix goes through a file; nothing can lie below it.
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];
     throw error;
   }
 }
 
+/** Links are followed, as reading does: a folder may have been moved to another disk. Sockets and such are nobody's. */
+function keyPart(entry: Dirent): string | undefined {
+  let found: Pick<Dirent, "isDirectory" | "isFile"> | undefined = entry;
+  if (entry.isSymbolicLink()) {
+    found = statSync(path.join(entry.parentPath, entry.name), { throwIfNoEntry: false });
+  }
+  if (found?.isDirectory()) return `${entry.name}/`;
+  return found?.isFile() ? entry.name : undefined;
+}
+
 function infoOf(root: string, key: string): ObjectInfo | undefined {
   try {
-    const found = lstatSync(path.join(root, key));
+    const found = statSync(path.join(root, key));
     return { key, size: found.size, modified: found.mtime };
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined; // deleted since the directory was read

@@ -1,4 +1,5 @@
 import { PgarkError, throwIfAborted } from "../../../errors.ts";
+import { compareKeys } from "../../compare-keys.ts";
 import type {
   GetOptions,
   ListOptions,
@@ -36,15 +37,24 @@ export class MemoryStore implements ObjectStore {
   async beginUpload(key: string, options: PutOptions): Promise<Upload> {
     throwIfAborted(options.signal, "write object");
     const parts = new Map<number, Uint8Array>();
+    let gone = false;
+    const check = (): void => {
+      throwIfAborted(options.signal, "write object");
+      if (gone) throw new PgarkError("unavailable", "the upload has ended", { operation: "write object", object: key });
+    };
     return {
       part: async (index, body) => {
+        check();
         parts.set(index, Uint8Array.from(body));
       },
-      complete: () => {
+      complete: async () => {
+        check();
+        gone = true;
         const ordered = [...parts].sort(([a], [b]) => a - b).map(([, body]) => body);
-        return this.put(key, Buffer.concat(ordered), options);
+        await this.put(key, Buffer.concat(ordered), options);
       },
       abort: async () => {
+        gone = true;
         parts.clear();
       },
     };
@@ -99,8 +109,4 @@ export class MemoryStore implements ObjectStore {
     if (found === undefined) throw new PgarkError("not-found", "no such object", { operation, object: key });
     return found;
   }
-}
-
-function compareKeys(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
