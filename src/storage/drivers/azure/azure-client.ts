@@ -1,15 +1,13 @@
-import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import type { Duplex } from "node:stream";
 import { BlobServiceClient } from "@azure/storage-blob";
 import type { ContainerClient, StoragePipelineOptions } from "@azure/storage-blob";
-import { ioError } from "../../../errors.ts";
+import { authorityOptions, proxyOptions } from "../../network-settings.ts";
+import type { Environment } from "../../network-settings.ts";
 import type { AzureAccess } from "./azure-credentials.ts";
 import type { AzureSettings } from "./azure-settings.ts";
 import type { AzureTuning } from "./azure-tuning.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A container and the connections to it. */
 export interface AzureConnection {
@@ -34,7 +32,7 @@ export function connectToAzure(
     ...proxyOptions(environment),
   };
   const agent = access.endpoint.startsWith("https:")
-    ? new WatchfulHttpsAgent({ ...agentOptions, ...authorities(settings.caFile) })
+    ? new WatchfulHttpsAgent({ ...agentOptions, ...authorityOptions(settings.caFile) })
     : new WatchfulHttpAgent(agentOptions);
   // The storage client hands `agent` on to the pipeline that it builds, though its own type leaves it out.
   const options: StoragePipelineOptions & { readonly agent: http.Agent } = {
@@ -75,20 +73,4 @@ function watch<T extends Duplex | null | undefined>(socket: T): T {
     socket.destroy(Object.assign(new Error("the connection was silent for too long"), { code: "ETIMEDOUT" }));
   });
   return socket;
-}
-
-/** Node's agents follow HTTP_PROXY, HTTPS_PROXY and NO_PROXY when they are handed them (22.21, 24.5 and later). */
-function proxyOptions(environment: Environment): { proxyEnv?: NodeJS.ProcessEnv } {
-  const names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].flatMap((name) => [name, name.toLowerCase()]);
-  const set = names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]] as const]));
-  return set.length === 0 ? {} : { proxyEnv: Object.fromEntries(set) };
-}
-
-function authorities(file: string | undefined): { ca?: Buffer } {
-  if (file === undefined) return {};
-  try {
-    return { ca: readFileSync(file) };
-  } catch (error) {
-    throw ioError("read certificate authorities", file, error);
-  }
 }

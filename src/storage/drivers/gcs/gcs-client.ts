@@ -1,16 +1,15 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { Storage } from "@google-cloud/storage";
-import { ioError, isPgarkError, PgarkError, throwIfAborted } from "../../../errors.ts";
+import { isPgarkError, PgarkError, throwIfAborted } from "../../../errors.ts";
 import { retry } from "../../../retry.ts";
+import { authorityOptions } from "../../network-settings.ts";
+import type { Environment } from "../../network-settings.ts";
 import { anonymous, DefaultCredentials } from "./gcs-credentials.ts";
 import type { GcsCredentials } from "./gcs-credentials.ts";
 import { answerError, networkError } from "./gcs-errors.ts";
 import { HttpConnections } from "./gcs-http.ts";
 import type { HttpAnswer, HttpRequest } from "./gcs-http.ts";
 import type { GcsSettings } from "./gcs-settings.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What a store takes from its surroundings. */
 export interface GcsSurroundings {
@@ -78,7 +77,7 @@ export class GcsClient {
       ? anonymous
       : new DefaultCredentials(storage);
     this.#connections = new HttpConnections({
-      authorities: settings.caFile === undefined ? undefined : readAuthorities(settings.caFile),
+      authorities: authorityOptions(settings.caFile).ca,
       environment: surroundings.environment,
       silenceMs: surroundings.silenceMs,
     });
@@ -177,12 +176,4 @@ function isEmulator(endpoint: string, environment: Environment): boolean {
     (name) => (environment[name] ?? "") !== "",
   );
   return endpoint.startsWith("http://") && !named;
-}
-
-function readAuthorities(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw ioError("read certificate authorities", file, error);
-  }
 }

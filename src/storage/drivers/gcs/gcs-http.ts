@@ -1,6 +1,7 @@
 import http from "node:http";
 import https from "node:https";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { proxyOptions } from "../../network-settings.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
@@ -36,7 +37,7 @@ export class HttpConnections {
   readonly #secure: https.Agent;
 
   constructor(options: HttpOptions) {
-    const shared = { keepAlive: true, maxSockets, ...proxies(options.environment) };
+    const shared = { keepAlive: true, maxSockets, ...proxyOptions(options.environment) };
     this.#options = options;
     this.#plain = new http.Agent(shared);
     this.#secure = new https.Agent({
@@ -98,11 +99,4 @@ async function readAll(response: IncomingMessage): Promise<Buffer> {
     throw new Error(`the answer broke off after ${filled} of ${size ?? "unknown"} bytes`);
   }
   return whole ?? Buffer.concat(chunks);
-}
-
-/** Node's agents follow the proxy variables when they are handed them (22.21, 24.5 and later). */
-function proxies(environment: HttpOptions["environment"]): { proxyEnv?: NodeJS.ProcessEnv } {
-  const names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
-  const set = names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]] as const]));
-  return set.length === 0 ? {} : { proxyEnv: Object.fromEntries(set) };
 }

@@ -1,13 +1,11 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { S3Client } from "@aws-sdk/client-s3";
-import { ioError } from "../../../errors.ts";
+import { authorityOptions, proxyOptions } from "../../network-settings.ts";
+import type { Environment } from "../../network-settings.ts";
 import type { S3Settings } from "./s3-settings.ts";
 import type { S3Tuning } from "./s3-tuning.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What the middleware below sees of a request. */
 interface Request {
@@ -43,7 +41,7 @@ export function createS3Client(settings: S3Settings, environment: Environment, t
       requestTimeout: tuning.requestMs,
       throwOnRequestTimeout: true,
       httpAgent: new http.Agent(agentOptions),
-      httpsAgent: new https.Agent({ ...agentOptions, ...authorities(settings.caFile) }),
+      httpsAgent: new https.Agent({ ...agentOptions, ...authorityOptions(settings.caFile) }),
     },
   });
   leavePayloadUnsigned(client);
@@ -53,22 +51,6 @@ export function createS3Client(settings: S3Settings, environment: Environment, t
 
 function regionOf(environment: Environment): string {
   return environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? "us-east-1";
-}
-
-/** Node's agents follow HTTP_PROXY, HTTPS_PROXY and NO_PROXY when they are handed them (22.21, 24.5 and later). */
-function proxyOptions(environment: Environment): { proxyEnv?: NodeJS.ProcessEnv } {
-  const names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
-  const set = names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]] as const]));
-  return set.length === 0 ? {} : { proxyEnv: Object.fromEntries(set) };
-}
-
-function authorities(file: string | undefined): { ca?: Buffer } {
-  if (file === undefined) return {};
-  try {
-    return { ca: readFileSync(file) };
-  } catch (error) {
-    throw ioError("read certificate authorities", file, error);
-  }
 }
 
 /** Only where TLS protects what is on its way; over plain http the body stays in the signature. */

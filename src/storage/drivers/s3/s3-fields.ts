@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
-import { ioError, PgarkError } from "../../../errors.ts";
+import { readCustomerKey } from "../../customer-key.ts";
 import type { S3Settings } from "./s3-settings.ts";
 
 /** What metadata every object carries: who wrote it, so that a writer whose answer was lost knows its own work. */
@@ -73,20 +72,4 @@ function customerKey(file: string | undefined): S3ReadFields {
     SSECustomerKey: key.toString("base64"),
     SSECustomerKeyMD5: createHash("md5").update(key).digest("base64"),
   };
-}
-
-function readCustomerKey(file: string): Buffer {
-  let content: Buffer;
-  try {
-    content = readFileSync(file);
-  } catch (error) {
-    throw ioError("read customer key", file, error);
-  }
-  const key = content.length === 32 ? content : Buffer.from(content.toString("latin1").trim(), "base64");
-  if (key.length === 32) return key;
-  throw new PgarkError("usage", "not a key of 32 bytes", {
-    operation: "read customer key",
-    object: file,
-    hint: "make one with: openssl rand -base64 32",
-  });
 }
