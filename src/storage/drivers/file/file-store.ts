@@ -141,7 +141,7 @@ export class FileStore implements ObjectStore {
     await this.#writing(key, async () => {
       try {
         throwIfAborted(options.signal, "write object");
-        await publish(file, target, options.ifAbsent);
+        await publish(this.#root, file, target, options.ifAbsent);
       } catch (error) {
         await discard(file);
         throw error;
