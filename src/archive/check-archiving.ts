@@ -53,6 +53,10 @@ function checkSettings(server: ServerInfo, onCheck: OnCheck): boolean {
     detail: `wal_level ${server.walLevel}, archive_mode ${server.archiveMode}`,
   });
   for (const [name, detail, hint] of doubts(server)) onCheck({ name, status: "warning", detail, hint });
+  if (server.identity.majorVersion >= 17) {
+    const detail = server.summarizeWal ? "is on" : "is off, and not needed yet: pgark takes full backups only";
+    onCheck({ name: "summarize_wal", status: "ok", detail });
+  }
   return true;
 }
 

@@ -6,9 +6,9 @@ export const COMMAND_NAMES = [
   "backup",
   "restore",
   "plan",
+  "check",
   "list",
   "show",
-  "check",
 ] as const;
 
 export type CommandName = (typeof COMMAND_NAMES)[number];

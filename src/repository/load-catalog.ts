@@ -5,12 +5,12 @@ import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
 import { sameIdentity } from "../postgres/cluster-identity.ts";
 import type { TimelineHistory, TimelineId } from "../postgres/timeline.ts";
 import { formatTimeline, parseTimelineHistory } from "../postgres/timeline.ts";
-import { parseWalFileName, segmentNumber } from "../postgres/wal-file-name.ts";
 import type { SignalOption } from "../storage/object-store.ts";
 import type { BackupRecord } from "./backup-record.ts";
 import { decodeBackupRecord } from "./backup-record-json.ts";
-import type { Catalog, WalInterval } from "./catalog.ts";
-import { backupRecordKey, backupsFolder, isBackupLabel, sealedSuffix, walFolder } from "./layout.ts";
+import type { Catalog } from "./catalog.ts";
+import { backupRecordKey, backupsFolder, isBackupLabel } from "./layout.ts";
+import { listWal } from "./list-wal.ts";
 import type { Repository } from "./repository.ts";
 import { loadWal } from "./wal-object.ts";
 
@@ -22,8 +22,8 @@ export interface LoadOptions extends SignalOption {
 }
 
 /**
- * Reads all that is known of one life of a cluster. Memory grows with the number of backups and of holes in the WAL, not with
- * the number of segments.
+ * Reads all that is known of one life of a cluster. Memory grows with the number of backups, and of log folders and holes
+ * in the WAL, not with the number of segments.
  */
 export async function loadCatalog(
   repository: Repository,
@@ -79,44 +79,6 @@ export async function loadBackup(
     object: key,
     hint: "objects of a repository must not be moved or copied within it",
   });
-}
-
-interface ListedWal {
-  readonly intervals: readonly WalInterval[];
-  readonly partials: Catalog["partials"];
-  readonly timelinesWithHistory: readonly TimelineId[];
-}
-
-async function listWal(
-  repository: Repository,
-  identity: ClusterIdentity,
-  segmentSize: number,
-  options: SignalOption,
-): Promise<ListedWal> {
-  const suffix = sealedSuffix(repository.encrypted);
-  const intervals: WalInterval[] = [];
-  const partials: { timeline: TimelineId; segment: bigint }[] = [];
-  const timelinesWithHistory: TimelineId[] = [];
-  for await (const object of repository.store.list(walFolder(repository.cluster, identity), options)) {
-    const file = object.key.slice(object.key.lastIndexOf("/") + 1);
-    const name = file.endsWith(suffix) ? parseWalFileName(file.slice(0, -suffix.length)) : undefined;
-    if (name?.kind === "segment") {
-      addSegment(intervals, name.timeline, segmentNumber(name, segmentSize), object.modified);
-    } else if (name?.kind === "partial") {
-      partials.push({ timeline: name.timeline, segment: segmentNumber(name, segmentSize) });
-    } else if (name?.kind === "history") timelinesWithHistory.push(name.timeline);
-  }
-  return { intervals, partials, timelinesWithHistory };
-}
-
-/** Lists come in the order of names, which within a timeline is the order of segments. */
-function addSegment(wal: WalInterval[], timeline: TimelineId, segment: bigint, archivedAt: Date): void {
-  const last = wal.at(-1);
-  if (last !== undefined && last.timeline === timeline && last.last + 1n === segment) {
-    wal[wal.length - 1] = { ...last, last: segment, archivedAt };
-  } else {
-    wal.push({ timeline, first: segment, last: segment, archivedAt });
-  }
 }
 
 async function loadHistories(

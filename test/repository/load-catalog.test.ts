@@ -4,7 +4,7 @@ import { silentLog } from "../../src/log.ts";
 import { formatLsn, lsn } from "../../src/postgres/lsn.ts";
 import { timelineId } from "../../src/postgres/timeline.ts";
 import { backupRecordFields, encodeBackupRecord } from "../../src/repository/backup-record-json.ts";
-import { backupRecordKey } from "../../src/repository/layout.ts";
+import { backupLabel, backupRecordKey } from "../../src/repository/layout.ts";
 import { loadBackup, loadBackups, loadCatalog } from "../../src/repository/load-catalog.ts";
 import { encodeRecord } from "../../src/repository/records.ts";
 import type { Repository } from "../../src/repository/repository.ts";
@@ -134,4 +134,29 @@ test("a store that does not answer is an error, never an empty catalog", async (
   });
   const loading = loadCatalog({ ...repository, store: failing }, identity, { log: silentLog });
   await expect(loading).rejects.toMatchObject({ code: "unavailable" });
+});
+
+test("the records of ten thousand backups are read sixteen at a time", async () => {
+  const repository = await newRepository();
+  const count = 10_000;
+  const labels = Array.from({ length: count }, (_, index) => backupLabel(new Date(moment.getTime() + index * 1000), 0));
+  for (const label of labels) await addBackup(repository, label);
+  let turn = Promise.withResolvers<void>();
+  let waiting = 0;
+  // Nobody's record is given out before sixteen are asked for: with fewer at a time they would wait for ever.
+  const get: Repository["store"]["get"] = async (key, options) => {
+    const mine = turn;
+    if (++waiting === 16) {
+      [turn, waiting] = [Promise.withResolvers(), 0];
+      mine.resolve();
+    }
+    await mine.promise;
+    return repository.store.get(key, options);
+  };
+  const store: Repository["store"] = Object.assign(Object.create(repository.store) as Repository["store"], {
+    get,
+    listFolders: repository.store.listFolders.bind(repository.store),
+  });
+  const backups = await loadBackups({ ...repository, store }, identity, { log: silentLog });
+  expect(backups.map(({ label }) => label)).toEqual(labels);
 });

@@ -18,7 +18,7 @@ interface CheckAnswer {
 }
 
 const storeChecks = ["write", "create only", "large objects", "read", "missing objects", "list", "delete"];
-const serverChecks = ["server", "cluster", "settings", "archiving"];
+const serverChecks = ["server", "cluster", "settings", "summarize_wal", "archiving"];
 
 describeWith(["radosgw"], "pgark check", () => {
   let server: S3Server;
