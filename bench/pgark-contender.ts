@@ -12,22 +12,27 @@ export interface PgarkOptions {
   readonly pgdata: string;
   readonly workers: number;
   readonly remote: boolean;
+  /** where the repository is, when it is not to be files in `directory`, and what its credentials' chain reads */
+  readonly store?: { readonly url: string; readonly env: Readonly<Record<string, string>> };
 }
 
 /** pgark with encryption and its default level. */
 export function pgark(options: PgarkOptions): Contender {
-  const { name, directory, pgdata } = options;
+  const { name, directory, pgdata, store } = options;
   const program = join(projectDirectory, "bin/pgark");
   const env = plainEnvironment({
+    ...store?.env,
     PGARK_NODE: process.execPath,
-    PGARK_REPOSITORY: `file://${join(directory, "repository")}`,
+    PGARK_REPOSITORY: store?.url ?? `file://${join(directory, "repository")}`,
     PGARK_CLUSTER: "bench",
     PGARK_IDENTITY_FILE: join(directory, "identity"),
     PGARK_HOST_KEY_FILE: join(directory, "host-key"),
     PGARK_JOBS: String(options.workers),
     PGARK_COMPRESS_LEVEL: "1",
   });
-  const settings = Object.entries(env).filter(([variable]) => variable.startsWith("PGARK_"));
+  const settings = Object.entries(env).filter(
+    ([variable]) => variable.startsWith("PGARK_") || Object.hasOwn(store?.env ?? {}, variable),
+  );
   const exports = settings.map(([variable, value]) => `${variable}='${value}'`).join(" ");
   let connection = "";
   return {

@@ -38,18 +38,20 @@ function table(task: string, contenders: ReadonlyMap<string, readonly Cost[]>, r
 }
 
 function medians(costs: readonly Cost[]): Cost {
-  const median = (value: (cost: Cost) => number): number => {
-    const sorted = costs.map(value).sort((a, b) => a - b);
-    const middle = sorted.length >> 1;
-    const upper = sorted[middle] ?? Number.NaN;
-    return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
-  };
+  const of = (value: (cost: Cost) => number): number => median(costs.map(value));
   return {
-    cpu: median(({ cpu }) => cpu),
-    wall: median(({ wall }) => wall),
-    largest: median(({ largest }) => largest),
-    together: median(({ together }) => together),
+    cpu: of(({ cpu }) => cpu),
+    wall: of(({ wall }) => wall),
+    largest: of(({ largest }) => largest),
+    together: of(({ together }) => together),
   };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
 function ratio(value: number, base: number | undefined): string {

@@ -1,11 +1,12 @@
 /**
- * `npm run bench [-- options]`: runs bench/bench.ts, over the fresh build, as an ordinary user. What it compares with comes
- * from Debian's packages, which are installed when this runs as root.
+ * `npm run bench [-- options]`: runs bench/bench.ts, over the fresh build, as an ordinary user; `npm run bench -- stores` runs
+ * bench/stores-bench.ts. What it compares with comes from Debian's packages, which are installed when this runs as root.
  */
 import { asOrdinaryUser, isRoot } from "./as-ordinary-user.mjs";
 import { installFromDebian, missingRequirements } from "./requirements.mjs";
 
-const needed = new Set(["pgbackrest", "postgresql-15"]);
+const stores = process.argv[2] === "stores";
+const needed = new Set(stores ? ["postgresql-15"] : ["pgbackrest", "postgresql-15"]);
 const missingNow = () => missingRequirements().filter(({ name }) => needed.has(name));
 
 let missing = missingNow();
@@ -20,5 +21,8 @@ if (missing.length > 0) {
   console.error(`install it first: apt-get install --no-install-recommends ${packages.join(" ")}`);
   process.exitCode = 1;
 } else {
-  process.exitCode = await asOrdinaryUser({ command: "node", args: ["bench/bench.ts", ...process.argv.slice(2)] });
+  const args = stores
+    ? ["bench/stores-bench.ts", ...process.argv.slice(3)]
+    : ["bench/bench.ts", ...process.argv.slice(2)];
+  process.exitCode = await asOrdinaryUser({ command: "node", args });
 }

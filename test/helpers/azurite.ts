@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { createPrivateKey, generateKeyPairSync, randomBytes, randomUUID, sign } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
 import type { ContainerClient, StoragePipelineOptions } from "@azure/storage-blob";
+import { selfSigned } from "./certificate.ts";
 import { registerCleanup } from "./cleanup.ts";
 import { killTree, untilGone } from "./processes.ts";
 import { plainEnvironment, projectDirectory } from "./project.ts";
@@ -40,11 +41,11 @@ export async function startAzurite(options: AzuriteOptions = {}): Promise<Azurit
   let caFile: string | undefined;
   let certificate: string | undefined;
   if (options.tls === true) {
-    const made = makeCertificate();
-    certificate = made.certificate;
+    const made = selfSigned();
+    certificate = made.cert;
     caFile = join(directory.path, "certificate.pem");
-    await writeFile(caFile, made.certificate);
-    await writeFile(join(directory.path, "key.pem"), made.privateKey);
+    await writeFile(caFile, made.cert);
+    await writeFile(join(directory.path, "key.pem"), made.key);
     args.push("--cert", caFile, "--key", join(directory.path, "key.pem"), "--oauth", "basic");
   }
   const program = join(projectDirectory, "node_modules/azurite/dist/src/blob/main.js");
@@ -92,51 +93,4 @@ async function listeningAddress(child: ChildProcess): Promise<string> {
     return address;
   }
   throw new Error(`azurite did not start: ${output}`);
-}
-
-/** A certificate for 127.0.0.1 that is its own authority, good for a day; PEM. */
-export function makeCertificate(): { readonly certificate: string; readonly privateKey: string } {
-  const { publicKey, privateKey } = generateKeyPairSync("ec", {
-    namedCurve: "P-256",
-    publicKeyEncoding: { type: "spki", format: "der" },
-    privateKeyEncoding: { type: "pkcs8", format: "pem" },
-  });
-  const algorithm = der(0x30, oid("2a8648ce3d040302")); // ECDSA with SHA-256
-  const name = der(0x30, der(0x31, der(0x30, oid("550403"), der(0x0c, Buffer.from("pgark test")))));
-  const basicConstraints = der(0x30, oid("551d13"), der(0x04, der(0x30, der(0x01, Buffer.of(0xff)))));
-  const address = der(0x30, oid("551d11"), der(0x04, der(0x30, der(0x87, Buffer.of(127, 0, 0, 1)))));
-  const content = der(
-    0x30,
-    der(0xa0, der(0x02, Buffer.of(2))), // version 3
-    der(0x02, Buffer.concat([Buffer.of(1), randomBytes(8)])), // serial number
-    algorithm,
-    name,
-    der(0x30, time(-3600), time(86_400)),
-    name,
-    publicKey,
-    der(0xa3, der(0x30, basicConstraints, address)),
-  );
-  const signature = sign("sha256", content, createPrivateKey(privateKey));
-  const whole = der(0x30, content, algorithm, der(0x03, Buffer.of(0), signature));
-  const lines = whole.toString("base64").match(/.{1,64}/g) ?? [];
-  return {
-    certificate: ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n"),
-    privateKey,
-  };
-}
-
-/** One element of ASN.1's DER: tag, length, content. */
-function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
-  const { length } = Buffer.concat(parts);
-  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
-  return Buffer.concat([Buffer.of(tag, ...size), ...parts]);
-}
-
-function oid(hex: string): Buffer {
-  return der(0x06, Buffer.from(hex, "hex"));
-}
-
-function time(secondsFromNow: number): Buffer {
-  const text = new Date(Date.now() + secondsFromNow * 1000).toISOString().replace(/[-:T]|\.\d+/g, "");
-  return der(0x18, Buffer.from(text));
 }

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { selfSigned } from "../helpers/gcs-server/certificate.ts";
+import { selfSigned } from "../helpers/certificate.ts";
 import { GcsServer } from "../helpers/gcs-server/gcs-server.ts";
 import { openGcs } from "../helpers/gcs-server/open-gcs.ts";
 import { temporaryDirectory } from "../helpers/temp.ts";
