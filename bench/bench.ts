@@ -6,8 +6,7 @@ import { execFile } from "node:child_process";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { arch, cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
-import { disposeEverything } from "../test/helpers/cleanup.ts";
+import { promisify } from "node:util";
 import { until } from "../test/helpers/processes.ts";
 import { temporaryDirectory } from "../test/helpers/temp.ts";
 import { type BenchCluster, buildCluster } from "./bench-cluster.ts";
@@ -16,31 +15,16 @@ import { measure } from "./measure.ts";
 import { pgark } from "./pgark-contender.ts";
 import { pgbackrest } from "./pgbackrest-contender.ts";
 import { Results } from "./report.ts";
+import { runBench } from "./run-bench.ts";
+import type { BenchSize } from "./run-bench.ts";
 
 const workers = 2;
 const walSegments = 20;
 const reference = "pgBackRest zst 3";
 
-const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "3" }, scale: { type: "string", default: "60" } },
-});
-const rounds = Number(values.rounds);
-const scale = Number(values.scale);
+await runBench({ rounds: 3, scale: 60 }, bench);
 
-// A signal ends the run as a failure does: what was started is stopped, what was made is removed.
-const stopped = new Promise<never>((_, reject) => {
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => reject(new Error(signal)));
-});
-try {
-  await Promise.race([bench(), stopped]);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  await disposeEverything();
-}
-
-async function bench(): Promise<void> {
+async function bench({ rounds, scale }: BenchSize): Promise<void> {
   const { path: directory } = await temporaryDirectory("pgark-bench");
   await describeMachine();
   console.log(`building a cluster (pgbench scale ${scale}, and as much again that compresses less)`);

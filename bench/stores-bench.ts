@@ -6,48 +6,33 @@ import { execFile } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { arch, cpus } from "node:os";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
-import { disposeEverything } from "../test/helpers/cleanup.ts";
+import { promisify } from "node:util";
 import { plainEnvironment } from "../test/helpers/project.ts";
 import { temporaryDirectory } from "../test/helpers/temp.ts";
 import { buildCluster } from "./bench-cluster.ts";
 import { measure } from "./measure.ts";
 import { pgark } from "./pgark-contender.ts";
 import { median, Results } from "./report.ts";
+import { runBench } from "./run-bench.ts";
+import type { BenchSize } from "./run-bench.ts";
 import { type S3Sink, startS3Sink } from "./s3-sink.ts";
 
 const workers = 2;
 const uploadBytes = 2 ** 31;
 const toFiles = "to files";
 
-const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, scale: { type: "string", default: "60" } },
-});
-const rounds = Number(values.rounds);
-const scale = Number(values.scale);
+await runBench({ rounds: 5, scale: 60 }, bench);
 
-// As in bench.ts: a signal ends the run as a failure does.
-const stopped = new Promise<never>((_, reject) => {
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => reject(new Error(signal)));
-});
-try {
-  await Promise.race([bench(), stopped]);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  await disposeEverything();
-}
-
-async function bench(): Promise<void> {
+async function bench(size: BenchSize): Promise<void> {
+  const { rounds } = size;
   const { path: directory } = await temporaryDirectory("pgark-bench");
   console.log(`${cpus().length} processors (${arch()}); node ${process.version}; ${rounds} rounds, medians`);
   const sink = await startS3Sink(directory);
-  await uploads(sink);
-  await backups(sink, directory);
+  await uploads(sink, size);
+  await backups(sink, directory, size);
 }
 
-async function uploads(sink: S3Sink): Promise<void> {
+async function uploads(sink: S3Sink, { rounds }: BenchSize): Promise<void> {
   const speeds: number[] = [];
   for (let round = 1; round <= rounds; round++) {
     const program = join(import.meta.dirname, "upload-client.ts");
@@ -64,7 +49,7 @@ async function uploads(sink: S3Sink): Promise<void> {
   console.log(`upload over https, 8 MiB parts, 4 in flight: ${median(speeds).toFixed(2)} GB/s per core (${each})`);
 }
 
-async function backups(sink: S3Sink, directory: string): Promise<void> {
+async function backups(sink: S3Sink, directory: string, { rounds, scale }: BenchSize): Promise<void> {
   console.log(`building a cluster (pgbench scale ${scale}, and as much again that compresses less)`);
   const source = await buildCluster(directory, scale);
   console.log(

@@ -2,7 +2,7 @@ import { requireOneTimeline } from "../postgres/backup-session.ts";
 import { connect } from "../postgres/connection.ts";
 import type { Session } from "../postgres/connection.ts";
 import { isExcludedName } from "../postgres/data-directory.ts";
-import type { BaseBackupSink, ServerNotice } from "../postgres/replication.ts";
+import type { BaseBackupSink, ServerNotice } from "../postgres/base-backup-sink.ts";
 import { streamBaseBackup } from "../postgres/replication.ts";
 import type { ServerInfo } from "../postgres/server-info.ts";
 import { formatMode } from "../repository/manifest.ts";

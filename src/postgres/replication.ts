@@ -1,14 +1,12 @@
 import { isPgarkError, PgarkError, throwIfAborted } from "../errors.ts";
 import { BaseBackupQuery } from "./base-backup-query.ts";
-import type { BaseBackupSink, ServerNotice } from "./base-backup-query.ts";
+import type { BaseBackupSink, ServerNotice } from "./base-backup-sink.ts";
 import type { Session } from "./connection.ts";
 import { showSetting } from "./connection.ts";
 import type { Lsn } from "./lsn.ts";
 import { postgresError, sqlstateOf } from "./postgres-error.ts";
 import { OLDEST_MAJOR_VERSION } from "./server-info.ts";
 import type { TimelineId } from "./timeline.ts";
-
-export type { BaseBackupSink, ServerNotice } from "./base-backup-query.ts";
 
 export interface BaseBackupOptions {
   /** for PostgreSQL's `backup_label` */

@@ -3,7 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type pg from "pg";
 import { describe, expect, test } from "vitest";
 import { BaseBackupQuery } from "../../src/postgres/base-backup-query.ts";
-import type { BaseBackupSink } from "../../src/postgres/base-backup-query.ts";
+import type { BaseBackupSink } from "../../src/postgres/base-backup-sink.ts";
 import { PgarkError } from "../../src/errors.ts";
 
 /** The driver's connection, as far as the query uses it. */

@@ -9,7 +9,7 @@ import { readControlFile } from "../../src/postgres/control-file.ts";
 import { scanDataDirectory } from "../../src/postgres/data-directory-scan.ts";
 import { parseLsn } from "../../src/postgres/lsn.ts";
 import { identifySystem, streamBaseBackup } from "../../src/postgres/replication.ts";
-import type { BaseBackupSink, ServerNotice } from "../../src/postgres/replication.ts";
+import type { BaseBackupSink, ServerNotice } from "../../src/postgres/base-backup-sink.ts";
 import { type Cluster, createCluster, openCluster } from "../helpers/cluster.ts";
 import { majors } from "../helpers/postgres-programs.ts";
 import { readServerInfo } from "../../src/postgres/server-info.ts";

@@ -58,6 +58,8 @@ describe("a page that was damaged on disk", () => {
   });
 });
 
+// A torn read is too rare to be counted on: this only shows that nothing is reported for a server at full load. That a torn page
+// is read again is proven in test/repository/worker/reread-page.test.ts.
 test("pages that the server is writing while they are read are no bad pages", async () => {
   // Almost no buffers: each update pushes dirty pages out to the very files that the backups read.
   const config = { shared_buffers: "512kB", bgwriter_delay: "10ms", bgwriter_lru_maxpages: 1000 };
