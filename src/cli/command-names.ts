@@ -9,7 +9,12 @@ export const COMMAND_NAMES = [
   "check",
   "list",
   "show",
+  "wal-pusher",
+  "wal-prefetcher",
 ] as const;
+
+/** Started by pgark itself, in the background; people are not told of them. */
+export const BACKGROUND_COMMANDS: readonly CommandName[] = ["wal-pusher", "wal-prefetcher"];
 
 export type CommandName = (typeof COMMAND_NAMES)[number];
 

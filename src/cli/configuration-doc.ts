@@ -1,3 +1,4 @@
+import { BACKGROUND_COMMANDS } from "./command-names.ts";
 import { configSearchPath } from "./config-file.ts";
 import { defaultTextOf, flagsOf } from "./help.ts";
 import { environmentName, fileOptionNames, OPTION_NAMES, optionSpec } from "./options.ts";
@@ -75,7 +76,7 @@ function table(names: readonly OptionName[], withEnvironment: boolean): string {
       ...(withEnvironment ? [`\`${environmentName(name)}\``] : []),
       saysItself(type) ? description : `${description} (${type.name})`,
       defaultTextOf(name) ?? (type.placeholder === undefined ? "off" : ""),
-      commands === "all" ? "all" : commands.join(", "),
+      commands === "all" ? "all" : commands.filter((command) => !BACKGROUND_COMMANDS.includes(command)).join(", "),
     ];
     return `| ${cells.map(tableCell).join(" | ")} |`;
   });

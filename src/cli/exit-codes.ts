@@ -27,7 +27,7 @@ export const WAL_FETCH_EXIT = { delivered: 0, absent: 1, unknownOnStandby: 2, un
  * What node answers to `bin/pgark --through-front`. Codes that no crash and no other program gives by chance: the front takes
  * nothing else for an answer (node itself exits with 1 when a module is missing, and with 0 when it has nothing left to do).
  */
-export const FRONT_ANSWER = { done: 100, absent: 101 } as const;
+export const FRONT_ANSWER = { done: 100, absent: 101, unfitNode: 102, failed: 103 } as const;
 
 export interface ExitCodeRow {
   readonly code: number;
@@ -134,5 +134,6 @@ export function failureExitCode(error: unknown, context: FailureContext): number
 /** The exit code under `bin/pgark --through-front`, which only wal-push and wal-fetch run with. */
 export function frontAnswer(command: string | undefined, code: number): number {
   if (code === 0) return FRONT_ANSWER.done;
-  return command === "wal-fetch" && code === WAL_FETCH_EXIT.absent ? FRONT_ANSWER.absent : code;
+  if (command === "wal-fetch" && code === WAL_FETCH_EXIT.absent) return FRONT_ANSWER.absent;
+  return code === EXIT.interrupted || code === EXIT.terminated ? code : FRONT_ANSWER.failed;
 }

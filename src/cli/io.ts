@@ -7,6 +7,8 @@ export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly now: () => Date;
+  /** when the process began */
+  readonly startedAt: Date;
   readonly random: () => number;
   readonly sleep: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>;
   /** fires when pgark is asked to stop */

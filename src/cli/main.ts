@@ -4,7 +4,7 @@
  */
 import { commandIn } from "./command-names.ts";
 import { enableCompileCache } from "./compile-cache.ts";
-import { failureExitCode, frontAnswer } from "./exit-codes.ts";
+import { failureExitCode, FRONT_ANSWER, frontAnswer } from "./exit-codes.ts";
 import { isFitNode, unfitNodeMessage } from "./node-version.ts";
 import { isStandby } from "./standby.ts";
 import { watchStopSignals } from "./stop-signals.ts";
@@ -25,6 +25,11 @@ function main(): void {
   // Node ends with 0 when nothing is left to do, also when that is a bug: 0 must be earned.
   process.exitCode = failure();
   if (!isFitNode(process.versions.node)) {
+    // The front then looks for another one, and says what there is to say when there is none.
+    if (throughFront) {
+      process.exitCode = FRONT_ANSWER.unfitNode;
+      return;
+    }
     process.stderr.write(unfitNodeMessage(process.versions.node, process.execPath));
     return;
   }

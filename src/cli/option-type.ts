@@ -5,6 +5,7 @@ import {
   parseDuration,
   parseList,
   parseRate,
+  parseSize,
   parseTablespaceMapping,
   parseWholeNumber,
   ValueError,
@@ -34,6 +35,13 @@ export const storeUrl = scalar("URL", "url", (value) => {
   throw new ValueError(`"${value}" is not the URL of a repository: write it as file:///srv/pgark`);
 });
 export const path: OptionType<string> = { ...scalar("path", "path", (value) => value), isPath: true };
+/** an absolute directory, or `off` for none */
+export const spool = scalar("absolute path | off", "path|off", (value) => {
+  if (value === "off" || value.startsWith("/")) return value;
+  throw new ValueError(`"${value}" is not an absolute path, nor "off"`);
+});
+/** bytes */
+export const size = scalar("size, such as 256MB", "size", parseSize, (value) => parseSize(String(value)));
 export const duration = scalar("duration, such as 10min", "duration", parseDuration);
 /** bytes per second; a bare number in YAML is bytes */
 export const rate = scalar("rate, such as 200MB/s", "rate", parseRate, (value) => parseRate(String(value)));

@@ -7,6 +7,8 @@ import {
   list,
   path,
   rate,
+  size,
+  spool,
   storeUrl,
   tablespaceMap,
   text,
@@ -33,9 +35,9 @@ export interface OptionSpec<T> {
   readonly secret?: true;
 }
 
-const WAL: readonly CommandName[] = ["wal-push", "wal-fetch"];
+const WAL: readonly CommandName[] = ["wal-push", "wal-fetch", "wal-pusher", "wal-prefetcher"];
 const TARGETED: readonly CommandName[] = ["restore", "plan"];
-const READING: readonly CommandName[] = ["wal-fetch", "backup", "restore", "plan", "list", "show"];
+const READING: readonly CommandName[] = ["wal-fetch", "wal-prefetcher", "backup", "restore", "plan", "list", "show"];
 
 /**
  * Every option of pgark, declared once. The name is the long flag and the key in pgark.yaml; the environment variable is
@@ -85,13 +87,13 @@ export const OPTIONS = {
   }),
   jobs: option(wholeNumber(1, 64), {
     description: "how many workers read, compress and send at once",
-    commands: ["backup", "restore"],
+    commands: ["backup", "restore", ...WAL],
     short: "j",
     defaultText: "the number of processors, 4 at most",
   }),
   "compress-level": option(wholeNumber(1, 19), {
     description: "zstd level; higher ones cost much and save little on PostgreSQL's pages",
-    commands: ["backup", "wal-push"],
+    commands: ["backup", "wal-push", "wal-pusher"],
     default: 1,
   }),
   rate: option(rate, {
@@ -215,9 +217,29 @@ export const OPTIONS = {
   partial: option(flag, {
     description:
       "where a segment does not exist, serve its .partial: for recovery to the very end of a timeline that was left",
-    commands: ["wal-fetch"],
+    commands: ["wal-fetch", "wal-prefetcher"],
     flagOnly: true,
     default: false,
+  }),
+  spool: option(spool, {
+    description:
+      "the directory, of PostgreSQL's user alone, for acknowledgements and for WAL fetched ahead; off: archive and fetch " +
+      "one file at a time. Best on the file system of pg_wal",
+    commands: ["restore", ...WAL],
+    notInFile: true,
+    defaultText: "<data directory>.pgark-spool, beside the data directory",
+  }),
+  prefetch: option(size, {
+    description: "how much WAL to bring ahead of recovery; 0: none",
+    commands: ["wal-fetch", "wal-prefetcher"],
+    default: 256 * 1024 * 1024,
+    defaultText: "256MB",
+  }),
+  linger: option(duration, {
+    description: "how long the background process waits for more work before it ends",
+    commands: WAL,
+    default: 60_000,
+    defaultText: "1min",
   }),
 } as const;
 

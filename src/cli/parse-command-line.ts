@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import { PgarkError } from "../errors.ts";
+import { BACKGROUND_COMMANDS } from "./command-names.ts";
 import { COMMANDS } from "./command-table.ts";
 import type { CommandSpec } from "./command-table.ts";
 import { flagsOf, helpTail, optionHelp, PROGRAM_DESCRIPTION, PROGRAM_TAIL } from "./help.ts";
@@ -46,7 +47,7 @@ export function parseCommandLine(argv: readonly string[], version: string, colum
 function declare(program: Command, spec: CommandSpec, found: (line: CommandLine) => void): void {
   const names = optionsOf(spec.name);
   const command = program
-    .command(spec.name)
+    .command(spec.name, { hidden: BACKGROUND_COMMANDS.includes(spec.name) })
     .summary(spec.summary)
     .description(spec.description)
     .usage([...spec.args.map(({ name }) => `<${name}>`), "[options]"].join(" "))
@@ -85,6 +86,8 @@ function usageError(error: CommanderError, argv: readonly string[]): PgarkError 
 function nothingSaid(): PgarkError {
   return new PgarkError("usage", "no command was given", {
     operation: "read command line",
-    hint: `the commands are ${COMMANDS.map((spec) => spec.name).join(", ")}; "pgark --help" tells more`,
+    hint: `the commands are ${COMMANDS.map((spec) => spec.name)
+      .filter((name) => !BACKGROUND_COMMANDS.includes(name))
+      .join(", ")}; "pgark --help" tells more`,
   });
 }

@@ -15,6 +15,7 @@ export function processIo(argv: readonly string[], stop: StopSignals): Io {
     stdout: output(process.stdout),
     stderr: output(process.stderr),
     now: () => new Date(),
+    startedAt: new Date(performance.timeOrigin),
     random: Math.random,
     sleep: async (milliseconds, signal) => {
       try {

@@ -31,11 +31,12 @@ export function restoreCommand(settings: Settings, io: Io, options: { readonly p
 
 /** Flags go before environment and file: with all of them said, nothing else can lead the server to another repository. */
 function placeFlags(settings: Settings): readonly string[] {
-  const { repository, cluster } = settings.values;
+  const { repository, cluster, spool } = settings.values;
   return [
     ...(settings.configFile === undefined ? [] : ["--config", settings.configFile]),
     ...(repository === undefined ? [] : ["--repository", repository]),
     ...(cluster === undefined ? [] : ["--cluster", cluster]),
+    ...(spool === undefined ? [] : ["--spool", spool]),
   ];
 }
 

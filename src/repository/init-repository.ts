@@ -32,7 +32,7 @@ export interface InitResult {
 export async function initRepository(options: InitOptions): Promise<InitResult> {
   const { store, cluster, signal } = options;
   checkClusterName(cluster);
-  for (const recipient of [...options.recipients, ...options.hostRecipients]) checkRecipient(recipient);
+  for (const recipient of [...options.recipients, ...options.hostRecipients]) await checkRecipient(recipient);
   const created = await createOnce(
     store,
     clusterKey(cluster),

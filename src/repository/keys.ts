@@ -1,5 +1,11 @@
-import { Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { PgarkError } from "../errors.ts";
+import {
+  formatX25519Identity,
+  formatX25519Recipient,
+  readX25519Identity,
+  readX25519Recipient,
+} from "./envelope/age-keys.ts";
+import { generateX25519, publicKeyOf, wrapFileKey } from "./envelope/age-x25519.ts";
 
 /** A key pair in age's own text forms. */
 export interface KeyPair {
@@ -10,14 +16,16 @@ export interface KeyPair {
 }
 
 export async function generateKeyPair(): Promise<KeyPair> {
-  const identity = await generateX25519Identity();
-  return { identity, recipient: await identityToRecipient(identity) };
+  const pair = generateX25519();
+  return { identity: formatX25519Identity(pair.secret), recipient: formatX25519Recipient(pair.public) };
 }
 
 /** The public key of a secret one. Throws `usage` without repeating what it was given. */
 export async function recipientOf(identity: string): Promise<string> {
+  const secret = readX25519Identity(identity);
+  if (secret !== undefined) return formatX25519Recipient(publicKeyOf(secret));
   try {
-    return await identityToRecipient(identity);
+    return await (await import("./envelope/age-package.ts")).recipientOf(identity);
   } catch {
     // The cause is left out: it could carry a part of the secret.
     throw new PgarkError("usage", "not an age identity", {
@@ -41,8 +49,8 @@ export function parseIdentityFile(text: string): string[] {
 }
 
 /** Throws `usage` unless `text` is a public key that objects can be encrypted to. */
-export function checkRecipient(text: string): void {
-  if (/^age1[0-9a-z]{20,}$/.test(text) && isRecipient(text)) return;
+export async function checkRecipient(text: string): Promise<void> {
+  if (/^age1[0-9a-z]{20,}$/.test(text) && (await isRecipient(text))) return;
   const isSecret = /age-secret/i.test(text);
   throw new PgarkError("usage", "not an age recipient", {
     operation: "read recipient",
@@ -54,9 +62,11 @@ export function checkRecipient(text: string): void {
 }
 
 /** With a mistyped key in its record, nothing could ever be written to a repository. */
-function isRecipient(text: string): boolean {
+async function isRecipient(text: string): Promise<boolean> {
+  const key = readX25519Recipient(text);
+  if (key === undefined) return (await import("./envelope/age-package.ts")).isRecipient(text);
   try {
-    new Encrypter().addRecipient(text);
+    wrapFileKey(key, new Uint8Array(16));
     return true;
   } catch {
     return false;

@@ -38,7 +38,7 @@ export async function openRepository(options: OpenRepositoryOptions): Promise<Re
   const { store, cluster, signal } = options;
   checkClusterName(cluster);
   const record = await readClusterRecord(store, cluster, { signal });
-  checkPinnedRecipients(record, options.recipients, cluster);
+  await checkPinnedRecipients(record, options.recipients, cluster);
   return {
     store,
     cluster,
@@ -52,8 +52,12 @@ export async function openRepository(options: OpenRepositoryOptions): Promise<Re
 }
 
 /** Somebody who can write to the store could put a key of their own into `cluster.json`; pinned keys rule that out. */
-function checkPinnedRecipients(record: ClusterRecord, pinned: readonly string[], cluster: string): void {
-  pinned.forEach(checkRecipient);
+async function checkPinnedRecipients(
+  record: ClusterRecord,
+  pinned: readonly string[],
+  cluster: string,
+): Promise<void> {
+  for (const recipient of pinned) await checkRecipient(recipient);
   if (pinned.length === 0) return;
   if (pinned.length === record.recipients.length && pinned.every((key) => record.recipients.includes(key))) return;
   throw new PgarkError("refused", "the repository encrypts to other keys than the configuration names", {

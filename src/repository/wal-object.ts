@@ -10,14 +10,25 @@ import type { Repository } from "./repository.ts";
 /** Sealed objects above this go up in parts; only segments of 64 MB and more come near it. */
 const largestPut = 32 * 1024 * 1024;
 
-export interface StoreWalOptions extends SignalOption {
+interface WalPlace extends SignalOption {
   readonly identity: ClusterIdentity;
   /** the name that PostgreSQL gave the file */
   readonly name: string;
+  /** who stores it: a host name */
+  readonly host: string;
+}
+
+export interface StoreWalOptions extends WalPlace {
   readonly plain: Uint8Array;
   readonly level: number;
-  readonly host: string;
   readonly now: Date;
+}
+
+export interface PutSealedWalOptions extends WalPlace {
+  /** the object, sealed to `walRecipients` */
+  readonly sealed: Uint8Array;
+  /** of its plain content, hexadecimal */
+  readonly sha256: string;
 }
 
 export interface StoredWal {
@@ -26,20 +37,26 @@ export interface StoredWal {
   readonly storedBytes: number;
 }
 
+/** Who a WAL file is encrypted to. Hosts read timeline histories with their own keys. */
+export function walRecipients(repository: Repository, name: string): readonly string[] {
+  return name.endsWith(".history") ? repository.metadataRecipients : repository.recipients;
+}
+
+/** Seals a WAL file and stores it as `putSealedWal` does. */
+export async function storeWal(repository: Repository, options: StoreWalOptions): Promise<StoredWal> {
+  const { plain, name, level } = options;
+  const recipients = walRecipients(repository, name);
+  const sealed = await sealObject(plain, { recipients, level, writer: options.host, now: options.now });
+  return putSealedWal(repository, { ...options, sealed, sha256: sha256Hex(plain) });
+}
+
 /**
  * Stores a WAL file under its name, once and for ever. The same content again is success; other content is a `conflict` that
  * names both writers, and stays one.
  */
-export async function storeWal(repository: Repository, options: StoreWalOptions): Promise<StoredWal> {
-  const { identity, name, plain, signal } = options;
+export async function putSealedWal(repository: Repository, options: PutSealedWalOptions): Promise<StoredWal> {
+  const { identity, name, sealed, sha256, signal } = options;
   const key = walKey(repository.cluster, identity, name, repository.encrypted);
-  const isHistory = name.endsWith(".history");
-  const sealed = await sealObject(plain, {
-    recipients: isHistory ? repository.metadataRecipients : repository.recipients,
-    level: options.level,
-    writer: options.host,
-    now: options.now,
-  });
   try {
     await putOnce(repository, key, sealed, { signal });
     return { outcome: "pushed", key, storedBytes: sealed.length };
@@ -47,7 +64,7 @@ export async function storeWal(repository: Repository, options: StoreWalOptions)
     if (!isPgarkError(error, "exists")) throw error;
   }
   const there = await readHead(repository, key, { signal });
-  if (there?.sha256 === sha256Hex(plain)) return { outcome: "already-there", key, storedBytes: sealed.length };
+  if (there?.sha256 === sha256) return { outcome: "already-there", key, storedBytes: sealed.length };
   throw conflict(options, key, there);
 }
 
@@ -78,7 +95,7 @@ export async function readHead(
   return readObjectHead(await repository.store.get(key, { range: { offset: 0, length: headReadSize }, ...options }));
 }
 
-function conflict(options: StoreWalOptions, key: string, there: ObjectHead | undefined): PgarkError {
+function conflict(options: PutSealedWalOptions, key: string, there: ObjectHead | undefined): PgarkError {
   const other =
     there === undefined
       ? "an object whose head cannot be read"
@@ -86,14 +103,14 @@ function conflict(options: StoreWalOptions, key: string, there: ObjectHead | und
   return new PgarkError(
     "conflict",
     `the repository already holds a different ${options.name}: ${other}; ` +
-      `this one is from ${options.host} (sha256 ${sha256Hex(options.plain).slice(0, 12)}…)`,
+      `this one is from ${options.host} (sha256 ${options.sha256.slice(0, 12)}…)`,
     {
       operation: "push",
       object: key,
       facts: {
         there: there?.sha256,
         thereWriter: there?.writer,
-        here: sha256Hex(options.plain),
+        here: options.sha256,
         hereWriter: options.host,
       },
       hint:
@@ -101,6 +118,16 @@ function conflict(options: StoreWalOptions, key: string, there: ObjectHead | und
         "nothing was overwritten: stop the one that does not belong, or give it a cluster name of its own",
     },
   );
+}
+
+/** A WAL file as it is stored. Throws `not-found` only when the store said so. */
+export async function getSealedWal(
+  repository: Repository,
+  identity: ClusterIdentity,
+  name: string,
+  options: SignalOption,
+): Promise<Uint8Array> {
+  return repository.store.get(walKey(repository.cluster, identity, name, repository.encrypted), options);
 }
 
 /** The plain content of a stored WAL file, authenticated. Throws `not-found` only when the store said so. */
@@ -111,7 +138,7 @@ export async function loadWal(
   options: SignalOption,
 ): Promise<Uint8Array> {
   const key = walKey(repository.cluster, identity, name, repository.encrypted);
-  const stored = await repository.store.get(key, options);
+  const stored = await getSealedWal(repository, identity, name, options);
   try {
     return (await openObject(stored, { encrypted: repository.encrypted, identities: repository.secretKeys })).plain;
   } catch (error) {

@@ -62,11 +62,13 @@ test("a bug is 1, and SIGINT is 130", () => {
 describe("answers to the front", () => {
   test.each([
     ["wal-push", 0, FRONT_ANSWER.done],
-    ["wal-push", 1, 1],
+    ["wal-push", 1, FRONT_ANSWER.failed],
+    ["wal-push", 143, 143],
     ["wal-fetch", 0, FRONT_ANSWER.done],
     ["wal-fetch", 1, FRONT_ANSWER.absent],
-    ["wal-fetch", 200, 200],
-    ["wal-fetch", 2, 2],
+    ["wal-fetch", 200, FRONT_ANSWER.failed],
+    ["wal-fetch", 2, FRONT_ANSWER.failed],
+    ["wal-fetch", 130, 130],
   ])("%s ending with %i answers %i", (command, code, answer) => expect(frontAnswer(command, code)).toBe(answer));
 });
 

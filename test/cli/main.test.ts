@@ -55,11 +55,11 @@ describe.each(endings)("when %s", (_name, rest) => {
     expect(code("list")).toBe(1);
     expect(code("wal-push", "x")).toBe(1);
     expect(code("wal-fetch", "x", "y")).toBe(200);
-    expect(code("--through-front", "wal-push", "x")).toBe(1);
-    expect(code("--through-front", "wal-fetch", "x", "y")).toBe(200);
+    expect(code("--through-front", "wal-push", "x")).toBe(103);
+    expect(code("--through-front", "wal-fetch", "x", "y")).toBe(103);
     expect(code("unknown")).toBe(127);
     await writeFile(join(directory.path, "standby.signal"), "");
-    expect(code("--through-front", "wal-fetch", "x", "y")).toBe(2);
+    expect(code("--through-front", "wal-fetch", "x", "y")).toBe(103);
   });
 });
 
@@ -69,7 +69,7 @@ test("the front gets answers that only pgark gives, everyone else the codes of t
   const code = (...argv: string[]): number | null => spawnSync(process.execPath, [bundle, ...argv]).status;
   expect([code("wal-fetch", "0"), code("wal-fetch", "1"), code("wal-push", "0")]).toEqual([0, 1, 0]);
   expect([code("--through-front", "wal-fetch", "0"), code("--through-front", "wal-fetch", "1")]).toEqual([100, 101]);
-  expect([code("--through-front", "wal-push", "0"), code("--through-front", "wal-push", "1")]).toEqual([100, 1]);
+  expect([code("--through-front", "wal-push", "0"), code("--through-front", "wal-push", "1")]).toEqual([100, 103]);
 });
 
 test("SIGTERM becomes an abort, and the end of it is the rest's to say", async () => {

@@ -130,13 +130,12 @@ describe("the table of options", () => {
 
   test("the defaults are values that the options themselves accept", () => {
     for (const name of OPTION_NAMES) {
-      const { default: fallback, type } = optionSpec(name);
-      if (fallback === undefined || name === "wal-timeout") continue;
-      expect(type.fromText([(fallback as string | number | boolean).toString()])).toBe(fallback);
+      const { default: fallback, defaultText, type } = optionSpec(name);
+      if (fallback === undefined) continue;
+      // Durations and sizes are kept as numbers, and written with their units.
+      const text = type.name.includes("such as") ? (defaultText ?? "") : String(fallback);
+      expect(type.fromText([text])).toBe(fallback);
     }
-    expect(optionSpec("wal-timeout").type.fromText([optionSpec("wal-timeout").defaultText ?? ""])).toBe(
-      optionSpec("wal-timeout").default,
-    );
   });
 
   test("no text whatever makes an option do anything but accept it or refuse it as a value error", () => {

@@ -22,6 +22,7 @@ export function testIo(changes: Partial<Io> = {}): TestIo {
     stdout: output("stdout"),
     stderr: output("stderr"),
     now: () => new Date("2026-11-20T10:00:00Z"),
+    startedAt: new Date("2026-11-20T10:00:00Z"),
     random: () => 0.5,
     sleep: async () => undefined,
     signal: new AbortController().signal,

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { Client, type QueryResultRow } from "pg";
 import { registerCleanup } from "./cleanup.ts";
 import { type Major, type PostgresPrograms, postgresPrograms, type ServerSource } from "./postgres-programs.ts";
-import { killTree, untilGone } from "./processes.ts";
+import { killTree, killWorkersIn, untilGone, untilNoneWorksIn } from "./processes.ts";
 import { plainEnvironment } from "./project.ts";
 import { socketDirectory } from "./socket-directory.ts";
 
@@ -125,10 +125,14 @@ class LocalCluster implements Cluster {
     this.#env = plainEnvironment({ LC_ALL: "C", ...options.env });
     this.#listen = options.tcp === true ? "127.0.0.1" : "";
     this.#dispose = registerCleanup({
-      dispose: () => this.stop("immediate"),
+      dispose: async () => {
+        await this.stop("immediate");
+        await untilNoneWorksIn(pgdata);
+      },
       disposeNow: () => {
         const postmaster = this.#postmaster();
         if (postmaster !== undefined) killTree(postmaster);
+        killWorkersIn(pgdata);
       },
     });
   }

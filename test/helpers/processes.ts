@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf } from "../../src/errors.ts";
 
@@ -33,6 +33,36 @@ export function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
 /** Resolves when none of `pids` is alive any more; rejects after ten seconds. */
 export async function untilGone(pids: readonly number[]): Promise<void> {
   await until(() => !pids.some(isAlive), `processes ${pids.join(", ")} to end`, 10);
+}
+
+/** The processes whose working directory is `directory`, as that of all that PostgreSQL starts is its data directory. */
+export function workersIn(directory: string): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readlinkSync(`/proc/${pid}/cwd`).replace(/ \(deleted\)$/, "") === directory;
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** SIGKILL to whatever a server that is gone has left at work, such as processes that archive in the background. */
+export function killWorkersIn(directory: string): void {
+  for (const pid of workersIn(directory)) signalIfAlive(pid, "SIGKILL");
+}
+
+export async function untilNoneWorksIn(directory: string): Promise<void> {
+  await until(
+    () => {
+      killWorkersIn(directory);
+      return workersIn(directory).length === 0;
+    },
+    `processes in ${directory} to end`,
+    10,
+  );
 }
 
 /** Polls until `condition` holds; rejects after `seconds`. For what a program gives no other sign of. */

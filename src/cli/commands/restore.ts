@@ -1,9 +1,11 @@
+import { realpath } from "node:fs/promises";
 import { resolve } from "node:path";
 import { PgarkError } from "../../errors.ts";
 import type { Catalog } from "../../repository/catalog.ts";
 import type { Repository } from "../../repository/repository.ts";
 import { applyRestore } from "../../restore/apply-restore.ts";
 import type { RecoveryPlan } from "../../restore/recovery-plan.ts";
+import { spoolFolder, wipeSpool } from "../../spool/spool-folder.ts";
 import type { CommandRun } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
 import { defaultJobs } from "../jobs.ts";
@@ -83,6 +85,8 @@ async function apply(
       onProgress: progress.onProgress,
       signal: io.signal,
     });
+    // What was archived from, or fetched for, an earlier cluster in this place.
+    if (values.spool !== "off") await wipeSpool(spoolFolder(values.spool, await realpath(pgdata)));
     progress.stop("done");
     return {
       pgdata,

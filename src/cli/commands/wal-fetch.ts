@@ -1,5 +1,6 @@
 import { readClusterIdentity } from "../../postgres/control-file.ts";
 import { fetchWal } from "../../restore/fetch-wal.ts";
+import { sessionOf, startBackground } from "../background.ts";
 import type { CommandRun } from "../command.ts";
 import { walDataDirectory } from "../data-directory.ts";
 import { WAL_FETCH_EXIT } from "../exit-codes.ts";
@@ -23,6 +24,16 @@ export async function main(run: CommandRun): Promise<number> {
       }),
     ),
   );
+  await startPrefetcher(run, name, destination).catch((error: unknown) =>
+    log.warn("could not begin to fetch ahead", { error }),
+  );
   if (settings.values.json) await run.print({ json: () => ({ outcome, name }), text: () => "" });
   return outcome === "absent" ? WAL_FETCH_EXIT.absent : WAL_FETCH_EXIT.delivered;
+}
+
+/** Where recovery has begun to ask, it will ask for more. Not for pg_rewind, which has no server and reads other names. */
+async function startPrefetcher(run: CommandRun, name: string, destination: string): Promise<void> {
+  if (run.settings.values.prefetch === 0 || !/^pg_wal\/RECOVERY/.test(destination)) return;
+  const session = sessionOf(run, "fetch");
+  if (session !== undefined) await startBackground(run, session, ["wal-prefetcher", name]);
 }

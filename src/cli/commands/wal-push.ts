@@ -1,4 +1,7 @@
+import { basename } from "node:path";
+import { listReady } from "../../archive/archive-status.ts";
 import { pushWal } from "../../archive/push-wal.ts";
+import { sessionOf, startBackground } from "../background.ts";
 import type { CommandRun } from "../command.ts";
 import { walDataDirectory } from "../data-directory.ts";
 import { EXIT } from "../exit-codes.ts";
@@ -22,6 +25,8 @@ export async function main(run: CommandRun): Promise<number> {
       }),
     ),
   );
+  // The file is stored, whatever becomes of this.
+  await startPusher(run, path).catch((error: unknown) => log.warn("could not look for more to archive", { error }));
   if (settings.values.json) {
     await run.print({
       json: () => ({ outcome: pushed.outcome, key: pushed.key, storedBytes: pushed.storedBytes }),
@@ -29,4 +34,12 @@ export async function main(run: CommandRun): Promise<number> {
     });
   }
   return EXIT.ok;
+}
+
+/** A backlog is better worked off by a process that stays. */
+async function startPusher(run: CommandRun, path: string): Promise<void> {
+  const session = sessionOf(run, "push");
+  if (session === undefined) return;
+  const ready = await listReady(session.pgdata);
+  if (ready.some((name) => name !== basename(path))) await startBackground(run, session, ["wal-pusher"]);
 }

@@ -1,66 +1,87 @@
 import { createHash } from "node:crypto";
 import { PgarkError } from "../../errors.ts";
-import { makeHeader, openHeader } from "./age-header.ts";
+import { openHeader } from "./age-header.ts";
 import type { ObjectHead } from "./object-head.ts";
-import { headFrame, readObjectHead } from "./object-head.ts";
+import { headReadSize, readObjectHead } from "./object-head.ts";
+import { ObjectSealer } from "./object-sealer.ts";
+import type { SealOptions } from "./object-sealer.ts";
 import { PayloadReader } from "./payload-reader.ts";
-import { PayloadWriter } from "./payload-writer.ts";
+import { frameSize } from "./payload-writer.ts";
 import { openZstd } from "./zstd.ts";
 
-export interface SealOptions {
+export interface SealObjectOptions extends SealOptions {
   /** none: not encrypted */
   readonly recipients: readonly string[];
   readonly level: number;
-  readonly writer: string;
-  readonly now: Date;
 }
 
 export function sha256Hex(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** The stored form of something that fits in memory: a WAL segment, a timeline history. */
-export async function sealObject(plain: Uint8Array, options: SealOptions): Promise<Uint8Array> {
-  const head: ObjectHead = {
-    sha256: sha256Hex(plain),
-    size: plain.length,
-    writer: options.writer,
-    written: options.now,
-  };
-  const header = options.recipients.length === 0 ? undefined : await makeHeader(options.recipients, head);
-  const pieces: Uint8Array[] = [];
-  const writer = new PayloadWriter({
+/** The stored form of something that is in memory, with its head. */
+export async function sealObject(plain: Uint8Array, options: SealObjectOptions): Promise<Uint8Array> {
+  const sealer = await ObjectSealer.begin({
     zstd: openZstd(options.level),
-    header,
-    write: (bytes) => pieces.push(Uint8Array.from(bytes)),
+    size: plain.length,
+    recipientSets: [options.recipients],
+    writer: options.writer,
+    now: options.now,
   });
-  if (header === undefined) writer.writeRaw(headFrame(head));
-  writer.write(plain);
-  writer.end(false);
-  return Buffer.concat(pieces);
+  for (let offset = 0; offset < plain.length; offset += frameSize) {
+    sealer.write(plain.subarray(offset, offset + frameSize));
+  }
+  const [body] = sealer.end().bodies;
+  return body ?? new Uint8Array();
+}
+
+export interface ReadObjectOptions {
+  readonly encrypted: boolean;
+  /** age secret keys */
+  readonly identities: readonly string[];
 }
 
 /**
- * The plain content of a stored object, authenticated and checked against the digest in its head. Throws `corrupt` when
- * anything does not fit, `no-identity` when it cannot be decrypted.
+ * Hands the plain content of a stored object on, piece by piece; a piece is valid only during the call. Each is authenticated,
+ * but that they are the whole of it, with the digest in its head, is certain only when this returns the head. Throws `corrupt`
+ * when anything does not fit, `no-identity` when it cannot be decrypted.
  */
-export async function openObject(
+export async function readObject(
   stored: Uint8Array,
-  options: { readonly encrypted: boolean; readonly identities: readonly string[] },
-): Promise<{ readonly plain: Uint8Array; readonly head: ObjectHead }> {
+  options: ReadObjectOptions,
+  plain: (bytes: Uint8Array, head: ObjectHead) => void,
+): Promise<ObjectHead> {
   const opened = options.encrypted ? await openHeader(stored, options.identities) : undefined;
-  const pieces: Uint8Array[] = [];
+  const head = readObjectHead(stored.subarray(0, headReadSize));
+  if (head === undefined) throw unlikeItsHead();
+  const hash = createHash("sha256");
+  let size = 0;
   const reader = new PayloadReader({
     zstd: openZstd(1),
     key: opened?.key,
-    plain: (bytes) => pieces.push(Uint8Array.from(bytes)),
+    plain: (bytes) => {
+      size += bytes.length;
+      if (size > head.size) throw unlikeItsHead();
+      hash.update(bytes);
+      plain(bytes, head);
+    },
   });
   reader.write(stored.subarray(opened?.size ?? 0));
   reader.end();
-  const plain = Buffer.concat(pieces);
-  const head = readObjectHead(stored);
-  if (head === undefined || head.size !== plain.length || head.sha256 !== sha256Hex(plain)) {
-    throw new PgarkError("corrupt", "the content is not what the object's head says", { operation: "read object" });
-  }
-  return { plain, head };
+  if (size !== head.size || hash.digest("hex") !== head.sha256) throw unlikeItsHead();
+  return head;
+}
+
+/** The whole plain content of a small stored object, and its head. Throws as `readObject` does. */
+export async function openObject(
+  stored: Uint8Array,
+  options: ReadObjectOptions,
+): Promise<{ readonly plain: Uint8Array; readonly head: ObjectHead }> {
+  const pieces: Uint8Array[] = [];
+  const head = await readObject(stored, options, (bytes) => pieces.push(Uint8Array.from(bytes)));
+  return { plain: Buffer.concat(pieces), head };
+}
+
+function unlikeItsHead(): PgarkError {
+  return new PgarkError("corrupt", "the content is not what the object's head says", { operation: "read object" });
 }

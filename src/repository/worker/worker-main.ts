@@ -3,6 +3,8 @@ import { isPgarkError } from "../../errors.ts";
 import { buildPack as build } from "./build-pack.ts";
 import { extractPack as extract } from "./extract-pack.ts";
 import { compressFrames as compress } from "./compress-frames.ts";
+import { openWal as unseal, sealWal as seal } from "./wal-tasks.ts";
+import type { OpenWalTask, SealedWal, SealWalTask } from "./wal-tasks.ts";
 import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask } from "./pack-tasks.ts";
 import type { Outcome } from "./worker-outcome.ts";
 import { endOfMessages } from "./worker-outcome.ts";
@@ -20,17 +22,47 @@ export function compressFrames(task: CompressTask): Outcome<void> {
   return outcome(task, () => compress(task));
 }
 
-/** Errors lose their fields on the way between threads, so they travel as plain values. */
-function outcome<T>(task: { readonly port: MessagePort }, work: () => T): Outcome<T> {
+export function sealWal(task: SealWalTask): Promise<Outcome<SealedWal>> {
+  return outcomeOfPromise(task, () => seal(task));
+}
+
+export function openWal(task: OpenWalTask): Promise<Outcome<number>> {
+  return outcomeOfPromise(task, () => unseal(task));
+}
+
+function outcome<T>(task: Task, work: () => T): Outcome<T> {
   try {
     return { kind: "value", value: work() };
   } catch (error) {
-    if (!isPgarkError(error)) throw error;
-    const { code, message, operation, object, hint } = error;
-    const cause = error.cause instanceof Error ? error.cause.message : undefined;
-    return { kind: "error", code, message, operation, object, hint, cause };
+    return failure(error);
   } finally {
-    task.port.postMessage(endOfMessages);
-    task.port.close();
+    endMessages(task);
   }
+}
+
+async function outcomeOfPromise<T>(task: Task, work: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { kind: "value", value: await work() };
+  } catch (error) {
+    return failure(error);
+  } finally {
+    endMessages(task);
+  }
+}
+
+interface Task {
+  readonly port: MessagePort;
+}
+
+/** Errors lose their fields on the way between threads, so they travel as plain values. */
+function failure(error: unknown): Outcome<never> {
+  if (!isPgarkError(error)) throw error;
+  const { code, message, operation, object, hint, facts } = error;
+  const cause = error.cause instanceof Error ? error.cause.message : undefined;
+  return { kind: "error", code, message, operation, object, hint, facts, cause };
+}
+
+function endMessages({ port }: Task): void {
+  port.postMessage(endOfMessages);
+  port.close();
 }

@@ -10,6 +10,7 @@ export type Outcome<T> =
       readonly operation: string;
       readonly object: string | undefined;
       readonly hint: string | undefined;
+      readonly facts: Readonly<Record<string, unknown>> | undefined;
       readonly cause: string | undefined;
     };
 

@@ -5,12 +5,15 @@ import { PgarkError } from "../../errors.ts";
 import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask } from "./pack-tasks.ts";
 import type { Outcome } from "./worker-outcome.ts";
 import { endOfMessages } from "./worker-outcome.ts";
+import type { OpenWalTask, SealedWal, SealWalTask } from "./wal-tasks.ts";
 
 /** The tasks that workers know, by name. */
 interface WorkerTasks {
   readonly buildPack: { readonly task: BuildPackTask; readonly result: BuiltPack };
   readonly compressFrames: { readonly task: CompressTask; readonly result: void };
   readonly extractPack: { readonly task: ExtractPackTask; readonly result: void };
+  readonly sealWal: { readonly task: SealWalTask; readonly result: SealedWal };
+  readonly openWal: { readonly task: OpenWalTask; readonly result: number };
 }
 
 /** Threads for the work per byte. */
@@ -31,18 +34,22 @@ export class WorkerPool {
     });
   }
 
-  /** Runs a task in the next free worker. `port` is the worker's end of a channel for what passes meanwhile. */
+  /**
+   * Runs a task in the next free worker. `port` is the worker's end of a channel for what passes meanwhile. What `transfer` lists
+   * moves to the worker and is gone here.
+   */
   async run<N extends keyof WorkerTasks>(
     name: N,
     task: Omit<WorkerTasks[N]["task"], "port">,
     onMessage: (message: unknown) => void,
+    transfer: readonly ArrayBuffer[] = [],
   ): Promise<WorkerTasks[N]["result"]> {
     const { port1, port2 } = new MessageChannel();
     const ended = new Promise<void>((resolve) => {
       port1.on("message", (message: unknown) => (message === endOfMessages ? resolve() : onMessage(message)));
     });
     try {
-      const options = { name, transferList: [port2] };
+      const options = { name, transferList: [port2, ...transfer] };
       const outcome = (await this.#pool.run({ ...task, port: port2 }, options)) as Outcome<WorkerTasks[N]["result"]>;
       // The result travels another way than the messages and may overtake them.
       await ended;

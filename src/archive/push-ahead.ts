@@ -1,0 +1,195 @@
+import { basename, join } from "node:path";
+import { errnoOf, isPgarkError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { SpoolSession } from "../spool/session.ts";
+import type { SignalOption } from "../storage/object-store.ts";
+import { Wake } from "../spool/wake.ts";
+import { archiveStatusFolder, compareReady, isReady, listReady } from "./archive-status.ts";
+import type { FileVersion } from "./push-spool.ts";
+import { fileVersion, PushSpool, sameVersion } from "./push-spool.ts";
+
+const beatMs = 1000;
+/** So many files are acknowledged ahead of PostgreSQL at most, and so many names of a long backlog are held. */
+const mostAhead = 1000;
+/** Every file that PostgreSQL is done with is a change; its folder is not read more often for that. */
+const scanMs = 20;
+
+export interface PushAheadOptions extends SignalOption {
+  readonly session: SpoolSession;
+  readonly pgdata: string;
+  /** Stores one WAL file durably, or throws. `path` is absolute. */
+  readonly store: (path: string) => Promise<void>;
+  /** how many files are under way at once */
+  readonly inFlight: number;
+  /** how long to wait for more work before the end */
+  readonly lingerMs: number;
+  /** what a failure says in PostgreSQL's log */
+  readonly describe: (error: unknown) => string;
+  /** whether the program and its configuration are still what this process began with */
+  readonly unchanged: () => Promise<boolean>;
+  readonly now: () => Date;
+  readonly log: Log;
+}
+
+/** Why it ended. */
+export type PushAheadEnd = "idle" | "failed" | "superseded" | "stopped";
+
+/**
+ * Archives what PostgreSQL has ready before it is asked to, several files at once, and acknowledges each in the spool once it is
+ * durable. The first failure is written down for PostgreSQL's log and ends it: what is under way is finished, nothing more is
+ * begun, and an error of one file is never covered by the success of a later one.
+ */
+export async function pushAhead(options: PushAheadOptions): Promise<PushAheadEnd> {
+  const pusher = new Pusher(options);
+  try {
+    return await pusher.run();
+  } finally {
+    await pusher.close();
+  }
+}
+
+class Pusher {
+  readonly #options: PushAheadOptions;
+  readonly #spool: PushSpool;
+  readonly #wake: Wake;
+  readonly #underWay = new Map<string, Promise<void>>();
+  #queue: string[] = [];
+  /** how many names at the head of the queue a front waits for */
+  #askedFirst = 0;
+  /** acknowledged, with what the file was; unknown where an earlier process did it */
+  #done = new Map<string, FileVersion | undefined>();
+  #failed = false;
+  #lastWork: Date;
+  #lastBeat = 0;
+  #lastScan = 0;
+
+  constructor(options: PushAheadOptions) {
+    this.#options = options;
+    this.#spool = new PushSpool(options.session.folder, options.pgdata);
+    this.#wake = new Wake([archiveStatusFolder(options.pgdata), this.#spool.asked]);
+    this.#lastWork = options.now();
+    options.signal?.addEventListener("abort", () => this.#wake.now(), { once: true });
+  }
+
+  async run(): Promise<PushAheadEnd> {
+    this.#done = await this.#spool.begin();
+    for (;;) {
+      if (this.#failed) return "failed";
+      if (this.#options.signal?.aborted) return "stopped";
+      if (!(await this.#beat())) return "superseded";
+      await this.#refill();
+      this.#start();
+      if (this.#underWay.size > 0 || this.#queue.length > 0) this.#lastWork = this.#options.now();
+      else if (this.#idleMs() >= this.#options.lingerMs) return "idle";
+      // Woken by a file that is done, by PostgreSQL and by the front.
+      await this.#wake.wait(beatMs);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#underWay.values());
+    this.#wake.close();
+  }
+
+  #idleMs(): number {
+    return this.#options.now().getTime() - this.#lastWork.getTime();
+  }
+
+  async #beat(): Promise<boolean> {
+    const now = this.#options.now();
+    if (Math.abs(now.getTime() - this.#lastBeat) < beatMs) return true;
+    this.#lastBeat = now.getTime();
+    await this.#spool.sweep(this.#done, now);
+    return (await this.#options.session.beat(now)) && (await this.#options.unchanged());
+  }
+
+  /** What PostgreSQL waits for first, then what it will ask for next. */
+  async #refill(): Promise<void> {
+    const asked = await this.#openQuestions();
+    if (asked.length === 0 && (this.#queue.length > 0 || !this.#mayScan())) return;
+    const first = new Set(asked);
+    const known = this.#queue.length > 0 ? this.#queue : await listReady(this.#options.pgdata);
+    this.#queue = [...asked, ...known.filter((name) => !first.has(name))]
+      .filter((name) => !this.#done.has(name) && !this.#underWay.has(name))
+      .slice(0, mostAhead + asked.length);
+    this.#askedFirst = asked.length;
+  }
+
+  /** The files that a front waits for and that are neither done nor under way. */
+  async #openQuestions(): Promise<readonly string[]> {
+    const open: string[] = [];
+    for (const name of await this.#spool.questions()) {
+      if (this.#underWay.has(name)) continue;
+      const acknowledged = this.#done.get(name);
+      if (acknowledged !== undefined && (await this.#isStill(name, acknowledged))) await this.#spool.answered(name);
+      else {
+        this.#done.delete(name);
+        open.push(name);
+      }
+    }
+    return open.sort(compareReady);
+  }
+
+  #mayScan(): boolean {
+    const now = performance.now();
+    const early = this.#lastScan + scanMs - now;
+    if (early > 0) {
+      setTimeout(() => this.#wake.now(), early);
+      return false;
+    }
+    this.#lastScan = now;
+    return true;
+  }
+
+  #start(): void {
+    while (!this.#failed && this.#underWay.size < this.#options.inFlight) {
+      if (this.#askedFirst <= 0 && this.#done.size >= mostAhead) return;
+      const name = this.#queue.shift();
+      if (name === undefined) return;
+      this.#askedFirst--;
+      const work = this.#push(name).finally(() => {
+        this.#underWay.delete(name);
+        this.#wake.now();
+      });
+      this.#underWay.set(name, work);
+    }
+  }
+
+  async #push(name: string): Promise<void> {
+    const { pgdata, store, log } = this.#options;
+    const path = join(pgdata, "pg_wal", name);
+    try {
+      const version = await fileVersion(path);
+      await store(path);
+      // PostgreSQL may have had it archived by another process meanwhile, and used the file for other WAL.
+      if (!(await this.#isStill(name, version))) return;
+      await this.#spool.acknowledge(name, version);
+      this.#done.set(name, version);
+      log.debug(`archived ${name}`);
+    } catch (error) {
+      await this.#fail(path, error);
+    }
+  }
+
+  /** Whether the file is what it was. */
+  async #isStill(name: string, version: FileVersion): Promise<boolean> {
+    try {
+      return sameVersion(version, await fileVersion(join(this.#options.pgdata, "pg_wal", name)));
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return false;
+      throw error;
+    }
+  }
+
+  async #fail(path: string, error: unknown): Promise<void> {
+    const { pgdata, describe, log, signal } = this.#options;
+    const name = basename(path);
+    const asked = (await this.#spool.questions()).includes(name);
+    // Not wanted any more: what was read may have been another file already, and nobody waits for the answer.
+    if (!asked && !(await isReady(pgdata, name))) return;
+    if (signal?.aborted && isPgarkError(error, "aborted")) return;
+    this.#failed = true;
+    log.warn(`could not archive ${name}: ${error instanceof Error ? error.message : String(error)}`);
+    await this.#spool.fail(name, describe(error));
+  }
+}
