@@ -133,7 +133,7 @@ describe("the table of options", () => {
       const { default: fallback, defaultText, type } = optionSpec(name);
       if (fallback === undefined) continue;
       // Durations and sizes are kept as numbers, and written with their units.
-      const text = type.name.includes("such as") ? (defaultText ?? "") : String(fallback);
+      const text = type.name.includes("such as") ? (defaultText ?? "") : String(fallback as string | number | boolean);
       expect(type.fromText([text])).toBe(fallback);
     }
   });
