@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, readdir, readFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Cluster } from "../../helpers/cluster.ts";
@@ -59,6 +59,15 @@ async function stored(): Promise<ReadonlySet<string>> {
 }
 
 const spool = (): string => `${cluster.pgdata}.pgark-spool`;
+const sessions = async (): Promise<readonly string[]> =>
+  (await readdir(spool())).filter((name) => /^\d+-\d+$/.test(name));
+/** Acknowledges files as a pusher would, had it lied: all conditions hold but the one that is tested. */
+async function plant(session: string, names: readonly string[]): Promise<void> {
+  const folder = join(spool(), session, "push", "done");
+  await mkdir(folder, { recursive: true });
+  for (const name of names) await writeFile(join(folder, name), "");
+}
+
 const pusherLog = (): Promise<string> => readFile(join(spool(), "push.log"), "utf8");
 
 describe("archiving ahead", () => {
@@ -90,10 +99,12 @@ describe("archiving ahead", () => {
     expect((await acknowledged()).filter((name) => !kept.has(name))).toEqual([]);
   });
 
-  test("acknowledgements of an earlier start, or for another repository, count for nothing", async () => {
+  test("acknowledgements that somebody planted for another repository are not believed", async () => {
     await cluster.configure({ archive_command: "false" });
     await endSegments(8);
     const names = (await ready()).map((entry) => entry.replace(/\.ready$/, ""));
+    const [session = ""] = await sessions();
+    await plant(session, names);
     const other = join(archiving.directory, "other-repository");
     expect(
       (
@@ -110,6 +121,25 @@ describe("archiving ahead", () => {
       (await readdir(other, { recursive: true })).map((path) => (path.split("/").at(-1) ?? "").replace(/\.zst$/, "")),
     );
     expect(names.filter((name) => !there.has(name))).toEqual([]);
+  });
+
+  test("acknowledgements that somebody planted for an earlier start of the server are not believed", async () => {
+    await cluster.configure({ archive_command: archive });
+    await untilArchived();
+    await endSegments(2);
+    await untilArchived();
+    const [session = ""] = await sessions();
+    await cluster.configure({ archive_command: "false" });
+    await endSegments(6);
+    const names = (await ready()).map((entry) => entry.replace(/\.ready$/, ""));
+    await plant(session, names);
+    await cluster.restart();
+    await cluster.configure({ archive_command: archive });
+    await untilArchived();
+    const kept = await stored();
+    expect(names.length).toBeGreaterThan(5);
+    expect(names.filter((name) => !kept.has(name))).toEqual([]);
+    expect(await sessions()).not.toContain(session);
   });
 
   test("the background process ends with the server", async () => {
