@@ -145,9 +145,9 @@ describe("fetching ahead", () => {
 async function untilReplayed(replica: Cluster, segment: string): Promise<void> {
   await until(
     async () => {
-      const [row] = await replica.query<{ replayed: string | null }>(
-        "select lsn::text as replayed from pg_last_wal_replay_lsn() lsn",
-      ).catch(() => []);
+      const [row] = await replica
+        .query<{ replayed: string | null }>("select lsn::text as replayed from pg_last_wal_replay_lsn() lsn")
+        .catch(() => []);
       if (row?.replayed === undefined || row.replayed === null) return false;
       const [high = "0", low = "0"] = row.replayed.split("/");
       const reached = (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`);
