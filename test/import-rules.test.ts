@@ -13,10 +13,11 @@ const layers = {
   postgres: [],
   storage: [],
   repository: ["postgres", "storage"],
-  archive: ["postgres", "storage", "repository"],
-  restore: ["postgres", "storage", "repository"],
+  spool: ["postgres"],
+  archive: ["postgres", "storage", "repository", "spool"],
+  restore: ["postgres", "storage", "repository", "spool"],
   retention: ["postgres", "storage", "repository"],
-  cli: ["postgres", "storage", "repository", "archive", "restore", "retention"],
+  cli: ["postgres", "storage", "repository", "spool", "archive", "restore", "retention"],
 } as const;
 type Layer = keyof typeof layers;
 const names = Object.keys(layers) as Layer[];
