@@ -5,6 +5,7 @@ import type { SpoolSession } from "../spool/session.ts";
 import type { SignalOption } from "../storage/object-store.ts";
 import { Wake } from "../spool/wake.ts";
 import { archiveStatusFolder, compareReady, isReady, listReady } from "./archive-status.ts";
+import { BacklogWatch } from "./backlog.ts";
 import type { FileVersion } from "./push-spool.ts";
 import { fileVersion, PushSpool, sameVersion } from "./push-spool.ts";
 
@@ -23,6 +24,10 @@ export interface PushAheadOptions extends SignalOption {
   readonly inFlight: number;
   /** how long to wait for more work before the end */
   readonly lingerMs: number;
+  /** whether there is something else to stay for */
+  readonly busy?: () => boolean;
+  /** from how many files that wait on a warning is logged */
+  readonly backlogWarning: number;
   /** what a failure says in PostgreSQL's log */
   readonly describe: (error: unknown) => string;
   /** whether the program and its configuration are still what this process began with */
@@ -43,6 +48,10 @@ export async function pushAhead(options: PushAheadOptions): Promise<PushAheadEnd
   const pusher = new Pusher(options);
   try {
     return await pusher.run();
+  } catch (error) {
+    // Where the session is another's now, its folder is gone, and that is no failure.
+    if (!(await options.session.beat(options.now()))) return "superseded";
+    throw error;
   } finally {
     await pusher.close();
   }
@@ -58,7 +67,10 @@ class Pusher {
   #askedFirst = 0;
   /** acknowledged, with what the file was; unknown where an earlier process did it */
   #done = new Map<string, FileVersion | undefined>();
+  readonly #backlog: BacklogWatch;
   #failed = false;
+  /** why nothing can be acknowledged any more */
+  #broken: { readonly error: unknown } | undefined;
   #lastWork: Date;
   #lastBeat = 0;
   #lastScan = 0;
@@ -67,6 +79,7 @@ class Pusher {
     this.#options = options;
     this.#spool = new PushSpool(options.session.folder, options.pgdata);
     this.#wake = new Wake([archiveStatusFolder(options.pgdata), this.#spool.asked]);
+    this.#backlog = new BacklogWatch(options.backlogWarning);
     this.#lastWork = options.now();
     options.signal?.addEventListener("abort", () => this.#wake.now(), { once: true });
   }
@@ -74,12 +87,14 @@ class Pusher {
   async run(): Promise<PushAheadEnd> {
     this.#done = await this.#spool.begin();
     for (;;) {
+      if (this.#broken !== undefined) throw this.#broken.error;
       if (this.#failed) return "failed";
       if (this.#options.signal?.aborted) return "stopped";
       if (!(await this.#beat())) return "superseded";
       await this.#refill();
       this.#start();
-      if (this.#underWay.size > 0 || this.#queue.length > 0) this.#lastWork = this.#options.now();
+      if (this.#underWay.size > 0 || this.#queue.length > 0 || this.#options.busy?.())
+        this.#lastWork = this.#options.now();
       else if (this.#idleMs() >= this.#options.lingerMs) return "idle";
       // Woken by a file that is done, by PostgreSQL and by the front.
       await this.#wake.wait(beatMs);
@@ -100,7 +115,11 @@ class Pusher {
     if (Math.abs(now.getTime() - this.#lastBeat) < beatMs) return true;
     this.#lastBeat = now.getTime();
     await this.#spool.sweep(this.#done, now);
-    return (await this.#options.session.beat(now)) && (await this.#options.unchanged());
+    if (!(await this.#options.session.beat(now))) return false;
+    if (await this.#options.unchanged()) return true;
+    // The front sees by itself that the configuration was written anew, but not that it is found elsewhere now.
+    await this.#options.session.giveUp();
+    return false;
   }
 
   /** What PostgreSQL waits for first, then what it will ask for next. */
@@ -108,11 +127,18 @@ class Pusher {
     const asked = await this.#openQuestions();
     if (asked.length === 0 && (this.#queue.length > 0 || !this.#mayScan())) return;
     const first = new Set(asked);
-    const known = this.#queue.length > 0 ? this.#queue : await listReady(this.#options.pgdata);
+    const known = this.#queue.length > 0 ? this.#queue : await this.#listReady();
     this.#queue = [...asked, ...known.filter((name) => !first.has(name))]
       .filter((name) => !this.#done.has(name) && !this.#underWay.has(name))
       .slice(0, mostAhead + asked.length);
     this.#askedFirst = asked.length;
+  }
+
+  async #listReady(): Promise<readonly string[]> {
+    const ready = await listReady(this.#options.pgdata);
+    const told = this.#backlog.see(ready.length);
+    if (told !== undefined) this.#options.log[told.level](told.message);
+    return ready;
   }
 
   /** The files that a front waits for and that are neither done nor under way. */
@@ -147,10 +173,14 @@ class Pusher {
       const name = this.#queue.shift();
       if (name === undefined) return;
       this.#askedFirst--;
-      const work = this.#push(name).finally(() => {
-        this.#underWay.delete(name);
-        this.#wake.now();
-      });
+      const work = this.#push(name)
+        .catch((error: unknown) => {
+          this.#broken ??= { error };
+        })
+        .finally(() => {
+          this.#underWay.delete(name);
+          this.#wake.now();
+        });
       this.#underWay.set(name, work);
     }
   }

@@ -39,7 +39,8 @@ export class PushSpool {
 
   /** What an earlier process of this session left: its acknowledgements hold, its failures were its own. */
   async begin(): Promise<Map<string, FileVersion | undefined>> {
-    for (const name of await readdir(join(this.#folder, "failed"))) await rm(join(this.#folder, "failed", name));
+    for (const name of await readdir(join(this.#folder, "failed")))
+      await rm(join(this.#folder, "failed", name), { force: true });
     return new Map((await readdir(join(this.#folder, "done"))).map((name) => [name, undefined]));
   }
 

@@ -1,26 +1,27 @@
-import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { errnoOf, ioError, PgarkError } from "../errors.ts";
+import { PgarkError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
 import { readClusterIdentity } from "../postgres/control-file.ts";
-import { parseTimelineHistory } from "../postgres/timeline.ts";
 import { parseWalFileName } from "../postgres/wal-file-name.ts";
-import type { WalFileName } from "../postgres/wal-file-name.ts";
-import { verifyWalSegment } from "../postgres/wal-header.ts";
-import type { Repository } from "../repository/repository.ts";
+import type { RepositoryMember } from "../repository/members.ts";
+import type { SealedWalFile, SealWalFileOptions } from "../repository/seal-wal-file.ts";
 import type { StoredWal } from "../repository/wal-object.ts";
-import { storeWal } from "../repository/wal-object.ts";
 import type { SignalOption } from "../storage/object-store.ts";
+import { fileVersion, sameVersion } from "./push-spool.ts";
+import { storeEverywhere } from "./store-everywhere.ts";
+import type { StoreEverywhereOptions } from "./store-everywhere.ts";
 
-export interface PushWalOptions extends SignalOption {
+type Passed = "quorum" | "graceMs" | "mostPending" | "host" | "onBehind" | "signal";
+
+export interface PushWalOptions extends Pick<StoreEverywhereOptions, Passed> {
   /** `%p`: the file, relative to the working directory that PostgreSQL gave us or absolute */
   readonly path: string;
   /** for the identity of files without a WAL header */
   readonly pgdata: string;
-  readonly host: string;
   readonly level: number;
   readonly now: Date;
+  /** `sealWalFile`, or a worker's */
+  readonly seal: (file: string, options: SealWalFileOptions & SignalOption) => Promise<SealedWalFile>;
   readonly log: Log;
 }
 
@@ -28,54 +29,43 @@ export interface PushWalOptions extends SignalOption {
  * Stores one WAL file durably. When this returns, the file may be recycled; until then PostgreSQL keeps it. Refuses what is not
  * WAL of this cluster: `usage`, `corrupt`, `identity-mismatch`; `conflict` when the name is taken by other content.
  */
-export async function pushWal(repository: Repository, options: PushWalOptions): Promise<StoredWal> {
-  const name = parseWalFileName(path.basename(options.path));
+export async function pushWal(
+  members: readonly RepositoryMember[],
+  options: PushWalOptions,
+): Promise<readonly StoredWal[]> {
+  const { path: file, host, level, now, signal } = options;
+  const name = parseWalFileName(path.basename(file));
   if (name === undefined) {
     throw new PgarkError("usage", "not the name of a WAL file", {
       operation: "push",
-      object: options.path,
+      object: file,
       hint: "archive_command must be: pgark wal-push %p",
     });
   }
-  const plain = await readWalFile(options.path);
-  const identity = identify(name, plain, options);
-  await repository.identityRecord(identity, { signal: options.signal });
-  const stored = await storeWal(repository, { ...options, identity, name: name.name, plain });
-  options.log.debug(`${stored.outcome} ${name.name}`, { ...stored, plainBytes: plain.length });
+  const stored = await storeEverywhere({
+    ...options,
+    members,
+    name,
+    seal: (recipientSets) => sealUnchanged(options, { name, recipientSets, level, writer: host, now, signal }),
+    ownIdentity: () => readClusterIdentity(options.pgdata),
+  });
+  options.log.debug(`stored ${name.name}`, { repositories: stored.length });
   return stored;
 }
 
-async function readWalFile(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw ioError("read WAL file", file, error);
-    throw new PgarkError("io", "there is no such file", {
-      operation: "read WAL file",
-      object: file,
-      cause: error,
-      hint: "a relative path, as PostgreSQL gives it, is looked for in the working directory: run it in the data directory",
-    });
-  }
-}
-
-/** Whose WAL it is: a segment says so itself, and is checked whole; the other files belong to the PGDATA they lie in. */
-function identify(name: WalFileName, plain: Uint8Array, options: PushWalOptions): ClusterIdentity {
-  if (name.kind === "segment" || name.kind === "partial") {
-    const header = verifyWalSegment({ name, bytes: plain });
-    if (header.majorVersion === undefined) {
-      throw new PgarkError(
-        "corrupt",
-        `WAL of an unknown PostgreSQL version (page magic 0x${header.magic.toString(16)})`,
-        {
-          operation: "push",
-          object: options.path,
-          hint: "this pgark knows PostgreSQL 14 to 18",
-        },
-      );
-    }
-    return { majorVersion: header.majorVersion, systemIdentifier: header.systemIdentifier };
-  }
-  if (name.kind === "history") parseTimelineHistory(Buffer.from(plain).toString("utf8"), name.timeline);
-  return readClusterIdentity(options.pgdata);
+/** A segment that is recycled while it is read must not be stored under its old name. */
+async function sealUnchanged(
+  { path: file, seal }: PushWalOptions,
+  options: SealWalFileOptions & SignalOption,
+): Promise<SealedWalFile> {
+  // A file that is not there is `seal`'s to complain of.
+  const before = await fileVersion(file).catch(() => undefined);
+  const sealed = await seal(file, options);
+  if (before !== undefined && sameVersion(before, await fileVersion(file))) return sealed;
+  sealed.release?.();
+  throw new PgarkError("io", "the file was changed while it was read", {
+    operation: "push",
+    object: file,
+    hint: "PostgreSQL keeps a segment until it is archived: see what else writes to pg_wal",
+  });
 }

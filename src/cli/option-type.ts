@@ -82,6 +82,25 @@ export const list: OptionType<readonly string[]> = {
   },
 };
 
+/** URLs of repositories, no two the same. */
+export const storeUrlList: OptionType<readonly string[]> = {
+  ...list,
+  name: "list of URLs",
+  placeholder: "urls",
+  fromText: (texts) => distinctUrls(list.fromText(texts)),
+  fromYaml: (value) => distinctUrls(list.fromYaml(value)),
+};
+
+function distinctUrls(values: readonly string[]): readonly string[] {
+  // None at all would be archived to without fail, and hold nothing.
+  if (values.length === 0) throw new ValueError("expected at least one URL");
+  const urls = values.map((value) => storeUrl.fromText([value]));
+  const twice = urls.find((url, index) => urls.indexOf(url) !== index);
+  if (twice !== undefined) throw new ValueError(`"${twice}" is named twice`);
+  if (urls.length === 0) throw new ValueError("names no repository");
+  return urls;
+}
+
 /** `--tablespace old=new`, any number of times. */
 export const tablespaceMap: OptionType<ReadonlyMap<string, string>> = {
   name: "old=new",

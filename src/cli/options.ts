@@ -10,6 +10,7 @@ import {
   size,
   spool,
   storeUrl,
+  storeUrlList,
   tablespaceMap,
   text,
   wholeNumber,
@@ -47,6 +48,17 @@ export const OPTIONS = {
   repository: option(storeUrl, {
     description: "where the repository is: file:///srv/pgark",
     commands: "all",
+  }),
+  repositories: option(storeUrlList, {
+    description:
+      "several repositories, in place of one: WAL goes to all of them, and comes from the first that has it; other commands " +
+      "use the first unless --repository names one",
+    commands: "all",
+  }),
+  quorum: option(wholeNumber(1, 16), {
+    description: "how many repositories must have a WAL file before PostgreSQL may recycle it; the others catch up",
+    commands: ["wal-push", "wal-pusher"],
+    defaultText: "all of them",
   }),
   cluster: option(clusterName, {
     description: "the name of the cluster in the repository",
@@ -234,6 +246,11 @@ export const OPTIONS = {
     commands: ["wal-fetch", "wal-prefetcher"],
     default: 256 * 1024 * 1024,
     defaultText: "256MB",
+  }),
+  "backlog-warning": option(wholeNumber(0, 1_000_000), {
+    description: "from how many WAL files that wait to be archived on a warning is logged; 0: never",
+    commands: ["wal-push", "wal-pusher"],
+    default: 64,
   }),
   linger: option(duration, {
     description: "how long the background process waits for more work before it ends",

@@ -103,6 +103,49 @@ export function required<N extends OptionName>(settings: Settings, name: N): Non
   });
 }
 
+const RANK: readonly (Origin | undefined)[] = [undefined, "file", "environment", "flag"];
+
+/**
+ * The repositories of this run, in order: `repositories`, or `repository` alone. Where both are said, the one that was said
+ * closer to the command line counts.
+ */
+export function repositoriesOf(settings: Settings): readonly string[] {
+  const { repository, repositories } = settings.values;
+  if (repositories === undefined || repositories.length === 0) return [required(settings, "repository")];
+  if (repository === undefined) return repositories;
+  const rank = (name: OptionName): number => RANK.indexOf(settings.origins.get(name));
+  if (rank("repository") === rank("repositories")) {
+    throw new PgarkError("usage", "repository and repositories are both set", {
+      operation: "read configuration",
+      object: settings.configFile,
+      hint: "keep one of them: repositories for several",
+    });
+  }
+  return rank("repository") > rank("repositories") ? [repository] : repositories;
+}
+
+/** The repository of a command that works with one: the first, unless `--repository` names another. */
+export function mainRepository(settings: Settings): string {
+  const [first] = repositoriesOf(settings);
+  return first ?? required(settings, "repository");
+}
+
+/** How many repositories must have a WAL file before it is acknowledged. Throws `usage` for more than there are. */
+export function quorumOf(settings: Settings): number {
+  const { length } = repositoriesOf(settings);
+  const { quorum = length } = settings.values;
+  if (quorum <= length) return quorum;
+  throw new PgarkError(
+    "usage",
+    `a quorum of ${quorum} cannot be met by ${length === 1 ? "one repository" : `${length} repositories`}`,
+    {
+      operation: "read configuration",
+      object: settings.configFile,
+      hint: "make it as many as there are, or fewer",
+    },
+  );
+}
+
 /** Whether log lines are JSON: as said, else as the answer is. */
 export function wantsJsonLog(values: OptionValues): boolean {
   return (values["log-format"] ?? (values.json ? "json" : "text")) === "json";

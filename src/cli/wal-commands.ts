@@ -1,6 +1,7 @@
 import { realpathSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import type { Io } from "./io.ts";
+import { repositoriesOf } from "./settings.ts";
 import type { Settings } from "./settings.ts";
 import { walCommand } from "./shell-quote.ts";
 
@@ -31,10 +32,18 @@ export function restoreCommand(settings: Settings, io: Io, options: { readonly p
 
 /** Flags go before environment and file: with all of them said, nothing else can lead the server to another repository. */
 function placeFlags(settings: Settings): readonly string[] {
-  const { repository, cluster, spool } = settings.values;
+  const { cluster, spool } = settings.values;
+  const repositories =
+    settings.values.repository === undefined && settings.values.repositories === undefined
+      ? []
+      : repositoriesOf(settings);
   return [
     ...(settings.configFile === undefined ? [] : ["--config", settings.configFile]),
-    ...(repository === undefined ? [] : ["--repository", repository]),
+    ...(repositories.length === 0
+      ? []
+      : repositories.length === 1
+        ? ["--repository", ...repositories]
+        : ["--repositories", repositories.join(",")]),
     ...(cluster === undefined ? [] : ["--cluster", cluster]),
     ...(spool === undefined ? [] : ["--spool", spool]),
   ];

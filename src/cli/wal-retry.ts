@@ -3,6 +3,7 @@ import { retry } from "../retry.ts";
 import { retriesByItself } from "../storage/open-store.ts";
 import type { CommandRun } from "./command.ts";
 import { formatSeconds } from "./format.ts";
+import { repositoriesOf } from "./settings.ts";
 
 /** PostgreSQL itself comes back after a failed push, within a minute. */
 export const PUSH_ATTEMPTS = 3;
@@ -14,7 +15,7 @@ export const FETCH_ATTEMPTS = 8;
  * themselves.
  */
 export async function retryTransient<T>(run: CommandRun, most: number, work: () => Promise<T>): Promise<T> {
-  const attempts = retriesByItself(run.settings.values.repository ?? "") ? 1 : most;
+  const attempts = repositoriesOf(run.settings).every(retriesByItself) ? 1 : most;
   return retry(work, {
     attempts,
     firstDelayMs: 250,

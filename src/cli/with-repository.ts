@@ -1,11 +1,13 @@
 import { isPgarkError, PgarkError } from "../errors.ts";
 import { openRepository } from "../repository/repository.ts";
 import type { Repository } from "../repository/repository.ts";
+import { RepositoryMember } from "../repository/members.ts";
+import type { ObjectStore } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import type { CommandRun } from "./command.ts";
 import { readKeyFile } from "./key-files.ts";
 import type { Secret } from "./secret.ts";
-import { hostKeyPath, required } from "./settings.ts";
+import { hostKeyPath, mainRepository, repositoriesOf, required } from "./settings.ts";
 
 export interface WithRepositoryOptions {
   /** `none`: the command only writes, and must work on a host that has no secret key */
@@ -20,13 +22,54 @@ export async function withRepository<T>(
 ): Promise<T> {
   const cluster = required(run.settings, "cluster");
   const identities = options.keys === "none" ? [] : await secretKeys(run, cluster);
-  const store = await openStore(required(run.settings, "repository"), { environment: run.io.env });
+  const store = await openStore(mainRepository(run.settings), { environment: run.io.env });
   try {
     const recipients = run.settings.values.recipients ?? [];
     return await work(await openRepository({ store, cluster, identities, recipients, signal: run.io.signal }));
   } finally {
     await store.close();
   }
+}
+
+/** Works with all repositories that the settings name; each is opened when it is first needed. Closes their stores. */
+export async function withMembers<T>(
+  run: CommandRun,
+  options: WithRepositoryOptions,
+  work: (members: readonly RepositoryMember[]) => Promise<T>,
+): Promise<T> {
+  const { settings, io } = run;
+  const cluster = required(settings, "cluster");
+  const identities = options.keys === "none" ? [] : await secretKeys(run, cluster);
+  const recipients = settings.values.recipients ?? [];
+  const stores = new Set<ObjectStore>();
+  let ended = false;
+  const open = async (url: string): Promise<Repository> => {
+    const store = await openStore(url, { environment: io.env });
+    stores.add(store);
+    try {
+      const repository = await openRepository({ store, cluster, identities, recipients, signal: io.signal });
+      if (!ended) return repository;
+    } catch (error) {
+      // It may be tried again for as long as the process lives.
+      stores.delete(store);
+      await store.close();
+      throw error;
+    }
+    await store.close();
+    throw new PgarkError("aborted", "nobody needs it any more", { operation: "open repository", object: store.url });
+  };
+  const members = repositoriesOf(settings).map((url) => new RepositoryMember(withoutUser(url), () => open(url)));
+  try {
+    return await work(members);
+  } finally {
+    ended = true;
+    for (const store of stores) await store.close();
+  }
+}
+
+/** A URL without what somebody may have written into it as a user and password. */
+function withoutUser(url: string): string {
+  return url.replace(/\/\/[^/?#]*@/, "//");
 }
 
 /** The keys at hand: the identity file, which must exist when it is named, and the host's own, which may be absent. */

@@ -41,10 +41,15 @@ export function walFolder(cluster: string, identity: ClusterIdentity): string {
 
 /** The key of a WAL segment or `.partial` (below its log folder), or of a `.history` or `.backup` file (in its timeline's). */
 export function walKey(cluster: string, identity: ClusterIdentity, name: string, encrypted: boolean): string {
+  return walFolder(cluster, identity) + walPath(name, encrypted);
+}
+
+/** A WAL file's key below the folder of all WAL. */
+export function walPath(name: string, encrypted: boolean): string {
   const timeline = name.slice(0, 8);
   const inLogFolder = /^[0-9A-F]{24}(\.partial)?$/.test(name);
   const folder = inLogFolder ? `${timeline}/${name.slice(8, 16)}/` : `${timeline}/`;
-  return `${walFolder(cluster, identity)}${folder}${name}${sealedSuffix(encrypted)}`;
+  return `${folder}${name}${sealedSuffix(encrypted)}`;
 }
 
 export function backupsFolder(cluster: string, identity: ClusterIdentity): string {

@@ -2,6 +2,7 @@ import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { ioError, isPgarkError, PgarkError } from "../errors.ts";
 import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
 import type { WalFileName } from "../postgres/wal-file-name.ts";
+import type { PayloadReader } from "./envelope/payload-reader.ts";
 import type { ReadObjectOptions } from "./envelope/whole-object.ts";
 import { readObject } from "./envelope/whole-object.ts";
 import { WalContentCheck } from "./wal-content.ts";
@@ -20,25 +21,37 @@ export interface OpenWalFileOptions extends ReadObjectOptions {
  * pass over small buffers. The file is replaced when it exists, and is there afterwards only if all of it was verified: object,
  * digest, and that it is what its name says. Not synced. Throws `corrupt`, `no-identity`, `identity-mismatch`; `io` about the file.
  */
-export async function openWalFile(stored: Uint8Array, path: string, options: OpenWalFileOptions): Promise<number> {
+export async function openWalFile(
+  stored: Uint8Array,
+  path: string,
+  options: OpenWalFileOptions,
+  reader?: PayloadReader,
+): Promise<number> {
   const file = create(path);
   let isDone = false;
   try {
-    const size = await copy(stored, file, path, options);
+    const size = await copy(stored, file, path, options, reader);
     isDone = true;
     return size;
   } finally {
     closeSync(file);
-    if (!isDone) unlinkSync(path);
+    if (!isDone) remove(path);
   }
 }
 
-async function copy(stored: Uint8Array, file: number, path: string, options: OpenWalFileOptions): Promise<number> {
+async function copy(
+  stored: Uint8Array,
+  file: number,
+  path: string,
+  options: OpenWalFileOptions,
+  reader: PayloadReader | undefined,
+): Promise<number> {
   const check = new WalContentCheck(options.name);
-  const { size } = await readObject(stored, options, (bytes) => {
+  const take = (bytes: Uint8Array): void => {
     check.write(bytes);
     append(file, bytes, path);
-  }).catch((error: unknown) => {
+  };
+  const { size } = await readObject(stored, options, take, reader).catch((error: unknown) => {
     throw about(error, options, damagedHint);
   });
   try {
@@ -51,8 +64,7 @@ async function copy(stored: Uint8Array, file: number, path: string, options: Ope
 }
 
 const damagedHint = "the object in the repository is damaged; another copy of this file is the only way past it";
-const foreignHint =
-  "what the repository holds under this name is not this file; nothing was handed to PostgreSQL";
+const foreignHint = "what the repository holds under this name is not this file; nothing was handed to PostgreSQL";
 
 /** What finds the damage does not know the object. */
 function about(error: unknown, options: OpenWalFileOptions, hint: string): unknown {
@@ -71,6 +83,15 @@ function create(path: string): number {
     return openSync(path, "w", 0o600);
   } catch (error) {
     throw ioError("write WAL file", path, error);
+  }
+}
+
+/** Why the file is not wanted matters more than that it stays. */
+function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // the next one of this name replaces it
   }
 }
 

@@ -52,11 +52,7 @@ export async function openRepository(options: OpenRepositoryOptions): Promise<Re
 }
 
 /** Somebody who can write to the store could put a key of their own into `cluster.json`; pinned keys rule that out. */
-async function checkPinnedRecipients(
-  record: ClusterRecord,
-  pinned: readonly string[],
-  cluster: string,
-): Promise<void> {
+async function checkPinnedRecipients(record: ClusterRecord, pinned: readonly string[], cluster: string): Promise<void> {
   for (const recipient of pinned) await checkRecipient(recipient);
   if (pinned.length === 0) return;
   if (pinned.length === record.recipients.length && pinned.every((key) => record.recipients.includes(key))) return;

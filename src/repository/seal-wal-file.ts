@@ -4,9 +4,7 @@ import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
 import type { WalFileName } from "../postgres/wal-file-name.ts";
 import type { WalHeader } from "../postgres/wal-header.ts";
 import type { SealOptions } from "./envelope/object-sealer.ts";
-import { ObjectSealer } from "./envelope/object-sealer.ts";
-import { frameSize } from "./envelope/payload-writer.ts";
-import { openZstd } from "./envelope/zstd.ts";
+import { ObjectSealer, SealWorkspace } from "./envelope/object-sealer.ts";
 import { WalContentCheck } from "./wal-content.ts";
 
 export interface SealWalFileOptions extends SealOptions {
@@ -15,6 +13,8 @@ export interface SealWalFileOptions extends SealOptions {
   /** a body is made for each of them, in their order; an empty one is not encrypted */
   readonly recipientSets: readonly (readonly string[])[];
   readonly level: number;
+  /** where the bodies are made, if there is memory for them already: `sealedBound` bytes for each */
+  readonly memory?: readonly Uint8Array[] | undefined;
 }
 
 /** A WAL file as repositories store it. */
@@ -26,21 +26,26 @@ export interface SealedWalFile {
   /** whose WAL it is, by a segment's own header; undefined for a `.history` or `.backup` file, which do not say */
   readonly identity: ClusterIdentity | undefined;
   readonly bodies: readonly Uint8Array[];
+  /** where the memory of the bodies is used again: gives it back; they must not be touched any more */
+  readonly release?: () => void;
 }
 
 /**
  * Reads a WAL file, checks that it is what its name says, and seals it. All on the calling thread, in one pass over small
  * buffers. Throws `io` when it cannot be read, `corrupt` when it is not what its name says.
  */
-export async function sealWalFile(path: string, options: SealWalFileOptions): Promise<SealedWalFile> {
+export async function sealWalFile(
+  path: string,
+  options: SealWalFileOptions,
+  workspace = new SealWorkspace(options.level),
+): Promise<SealedWalFile> {
   const file = open(path);
   try {
     const { size } = fstatSync(file);
     const check = new WalContentCheck(options.name);
-    const sealer = await ObjectSealer.begin({ ...options, zstd: openZstd(options.level), size });
-    const buffer = Buffer.allocUnsafeSlow(frameSize);
+    const sealer = await ObjectSealer.begin({ ...options, workspace, size });
     for (let done = 0; done < size;) {
-      const piece = buffer.subarray(0, Math.min(frameSize, size - done));
+      const piece = workspace.plain.subarray(0, size - done);
       fill(file, piece, done, path);
       check.write(piece);
       sealer.write(piece);

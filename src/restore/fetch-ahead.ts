@@ -41,6 +41,10 @@ export async function fetchAhead(options: FetchAheadOptions): Promise<"idle" | "
   const fetcher = new Fetcher(options);
   try {
     return await fetcher.run();
+  } catch (error) {
+    // Where the session is another's now, its folder is gone, and that is no failure.
+    if (!(await options.session.beat(options.now()))) return "superseded";
+    throw error;
   } finally {
     await fetcher.close();
   }
@@ -61,6 +65,8 @@ class Fetcher {
   #position: { readonly timeline: TimelineId; readonly segment: bigint } | undefined;
   /** a segment that was not there, or failed: none beyond it is tried until recovery has moved */
   #end: bigint | undefined;
+  /** why nothing can be answered any more */
+  #broken: { readonly error: unknown } | undefined;
   #lastWork: number;
   #lastBeat = 0;
 
@@ -77,6 +83,7 @@ class Fetcher {
     await this.#spool.begin();
     this.#moveTo(this.#options.after, "asked");
     for (;;) {
+      if (this.#broken !== undefined) throw this.#broken.error;
       if (this.#options.signal?.aborted) return "stopped";
       if (!(await this.#beat())) return "superseded";
       await this.#look();
@@ -99,7 +106,11 @@ class Fetcher {
     if (Math.abs(now.getTime() - this.#lastBeat) < beatMs) return true;
     this.#lastBeat = now.getTime();
     await this.#spool.sweep(now);
-    return (await this.#options.session.beat(now)) && (await this.#options.unchanged());
+    if (!(await this.#options.session.beat(now))) return false;
+    if (await this.#options.unchanged()) return true;
+    // The front sees by itself that the configuration was written anew, but not that it is found elsewhere now.
+    await this.#options.session.giveUp();
+    return false;
   }
 
   /** Sees what was taken and what is asked for. */
@@ -115,10 +126,14 @@ class Fetcher {
     for (const question of await this.#spool.questions()) {
       if (this.#answering.has(question.id)) continue;
       this.#moveTo(question.name, "asked");
-      const answering = this.#answer(question).finally(() => {
-        this.#answering.delete(question.id);
-        this.#wake.now();
-      });
+      const answering = this.#answer(question)
+        .catch((error: unknown) => {
+          this.#broken ??= { error };
+        })
+        .finally(() => {
+          this.#answering.delete(question.id);
+          this.#wake.now();
+        });
       this.#answering.set(question.id, answering);
     }
     for (const name of this.#offered) {
@@ -131,9 +146,9 @@ class Fetcher {
   /** Recovery asked for a file, or took it. */
   #moveTo(file: string, how: "asked" | "taken"): void {
     this.#lastWork = this.#options.now().getTime();
-    this.#end = undefined;
     const name = parseWalFileName(file);
     if (name?.kind !== "segment") return;
+    this.#end = undefined;
     const segment = segmentNumber(name, this.#options.segmentSize);
     const before = this.#position;
     // Several taken between two looks are seen in no order.
@@ -177,7 +192,10 @@ class Fetcher {
       if (name === undefined || this.#offered.has(file) || this.#underWay.has(file)) continue;
       const number = next;
       this.#bring(name, false).then(
-        (result) => (result === "absent" ? this.#endAt(number) : this.#streak++),
+        (result) => {
+          if (result === "absent") this.#endAt(number);
+          else if (this.#end === undefined) this.#streak++;
+        },
         (error: unknown) => {
           this.#options.log.debug(`could not fetch ${file} ahead: ${String(error)}`);
           this.#endAt(number);
@@ -193,9 +211,15 @@ class Fetcher {
 
   /** Loads a file and offers it; what is under way already is waited for. */
   async #bring(name: WalFileName, asked: boolean): Promise<"loaded" | "absent"> {
-    const underWay = this.#underWay.get(name.name);
-    // An attempt made ahead had less patience, and "absent" may be older than the question.
-    if (underWay !== undefined && (await underWay.catch(() => "absent")) === "loaded") return "loaded";
+    // One at a time: two would write to the same file. An attempt made ahead had less patience, and "absent" may be older
+    // than the question.
+    for (
+      let underWay = this.#underWay.get(name.name);
+      underWay !== undefined;
+      underWay = this.#underWay.get(name.name)
+    ) {
+      if ((await underWay.catch(() => "absent")) === "loaded") return "loaded";
+    }
     const work = this.#load(name, asked).finally(() => {
       this.#underWay.delete(name.name);
       this.#wake.now();

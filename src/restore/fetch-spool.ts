@@ -1,6 +1,7 @@
-import { mkdir, readdir, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
+import { tryToRemove } from "../spool/spool-folder.ts";
 
 /** An answer that nobody has read for so long is nobody's; its reader may be dead, and its number another's. */
 const keptMs = 10_000;
@@ -21,6 +22,8 @@ export class FetchSpool {
   readonly asked: string;
   readonly wal: string;
   readonly #folder: string;
+  /** where this process, and no other, writes files before they are offered */
+  #incoming = "";
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -30,8 +33,10 @@ export class FetchSpool {
 
   /** Removes what an earlier process left half done. */
   async begin(): Promise<void> {
-    await rm(join(this.#folder, "incoming"), { recursive: true, force: true });
-    await mkdir(join(this.#folder, "incoming"), { mode: 0o700 });
+    for (const name of await readdir(this.#folder)) {
+      if (name.startsWith("incoming-")) await tryToRemove(join(this.#folder, name));
+    }
+    this.#incoming = await mkdtemp(join(this.#folder, "incoming-"));
   }
 
   async questions(): Promise<readonly Question[]> {
@@ -45,7 +50,7 @@ export class FetchSpool {
 
   /** Where to write a file before it is offered. */
   incoming(name: string): string {
-    return join(this.#folder, "incoming", name);
+    return join(this.#incoming, name);
   }
 
   /** Offers a file that was written as `incoming` said, and verified. */
@@ -76,8 +81,9 @@ export class FetchSpool {
 
   /** Gives back the space. */
   async end(): Promise<void> {
-    for (const name of await this.present()) await this.withdraw(name);
-    await rm(join(this.#folder, "incoming"), { recursive: true, force: true });
+    await rm(this.#incoming, { recursive: true, force: true });
+    // None, when the session was made anew.
+    for (const name of await this.present().catch(() => [])) await this.withdraw(name);
   }
 }
 

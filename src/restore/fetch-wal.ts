@@ -1,13 +1,13 @@
-import { rename, unlink, writeFile } from "node:fs/promises";
+import { rename, unlink } from "node:fs/promises";
 import { ioError, isPgarkError, PgarkError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
-import { parseTimelineHistory } from "../postgres/timeline.ts";
 import { parseWalFileName } from "../postgres/wal-file-name.ts";
 import type { WalFileName } from "../postgres/wal-file-name.ts";
-import { verifyWalSegment } from "../postgres/wal-header.ts";
+import { walKey } from "../repository/layout.ts";
+import { openWalFile } from "../repository/open-wal-file.ts";
 import type { Repository } from "../repository/repository.ts";
-import { loadWal } from "../repository/wal-object.ts";
+import { getSealedWal } from "../repository/wal-object.ts";
 import type { SignalOption } from "../storage/object-store.ts";
 
 export interface FetchWalOptions extends SignalOption {
@@ -51,47 +51,28 @@ export async function fetchWal(
   return "absent";
 }
 
-async function deliver(repository: Repository, options: FetchWalOptions, name: WalFileName): Promise<boolean> {
-  let plain: Uint8Array;
-  try {
-    plain = await loadWal(repository, options.identity, name.name, { signal: options.signal });
-  } catch (error) {
-    if (isPgarkError(error, "not-found")) return false;
-    throw error;
-  }
-  verify(name, plain, options.identity);
-  await place(plain, options.destination);
-  return true;
-}
-
-/** The content must be what its name says, whatever the repository holds under it. */
-function verify(name: WalFileName, plain: Uint8Array, identity: ClusterIdentity): void {
-  try {
-    if (name.kind === "segment" || name.kind === "partial") verifyWalSegment({ name, bytes: plain, identity });
-    else if (name.kind === "history") parseTimelineHistory(Buffer.from(plain).toString("utf8"), name.timeline);
-  } catch (error) {
-    if (!isPgarkError(error)) throw error;
-    throw new PgarkError(error.code, error.message, {
-      operation: "fetch",
-      object: name.name,
-      cause: error,
-      hint:
-        error.hint ?? "what the repository holds under this name is not this file; nothing was handed to PostgreSQL",
-    });
-  }
-}
-
 /**
  * Writes beside the destination and renames. Not synced: after a crash PostgreSQL asks again, and it syncs what it keeps. The
  * temporary name is always the same one, so that a killed fetch leaves nothing that the next does not overwrite.
  */
-async function place(plain: Uint8Array, destination: string): Promise<void> {
-  const temporary = `${destination}.pgark`;
+async function deliver(repository: Repository, options: FetchWalOptions, name: WalFileName): Promise<boolean> {
+  const { identity, destination, signal } = options;
+  let stored: Uint8Array;
   try {
-    await writeFile(temporary, plain, { mode: 0o600 });
+    stored = await getSealedWal(repository, identity, name.name, { signal });
+  } catch (error) {
+    if (isPgarkError(error, "not-found")) return false;
+    throw error;
+  }
+  const { encrypted, secretKeys: identities } = repository;
+  const key = walKey(repository.cluster, identity, name.name, encrypted);
+  const temporary = `${destination}.pgark`;
+  await openWalFile(stored, temporary, { name, identity, encrypted, identities, key });
+  try {
     await rename(temporary, destination);
   } catch (error) {
     await unlink(temporary).catch(() => undefined);
     throw ioError("write WAL file", destination, error);
   }
+  return true;
 }

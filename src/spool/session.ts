@@ -1,9 +1,9 @@
-import { mkdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../errors.ts";
 import type { Postmaster } from "../postgres/postmaster-file.ts";
 import { readPostmaster, samePostmaster } from "../postgres/postmaster-file.ts";
-import { makePrivateFolder, sessionFolder, sweepSessions } from "./spool-folder.ts";
+import { makePrivateFolder, sessionFolder, sweepSessions, tryToRemove } from "./spool-folder.ts";
 import type { SpoolRole } from "./spool-folder.ts";
 
 /** A living process touches its pid file every second; one that has not for so long is gone, or as good as. */
@@ -35,43 +35,28 @@ const folders = {
  * command line. docs/spool.md has the rules and why they suffice.
  */
 export class SpoolSession {
-  /** holds `words`, `pid` and the folders of questions and answers */
+  /** holds the folders of questions and answers; another session for other words has another one */
   readonly folder: string;
   readonly #options: SessionOptions;
+  /** holds `words` and `pid` */
+  readonly #home: string;
 
-  private constructor(options: SessionOptions) {
+  private constructor(options: SessionOptions, folder: string) {
     this.#options = options;
-    this.folder = join(sessionFolder(options.spool, options.postmaster), options.role);
+    this.#home = homeOf(options);
+    this.folder = folder;
   }
 
-  /** Enters the session, making it when it is not there; what was left there under other words is removed first. */
-  static async enter(options: SessionOptions): Promise<SpoolSession> {
-    const session = new SpoolSession(options);
-    await makePrivateFolder(dirname(session.folder));
-    await makePrivateFolder(session.folder);
-    await sweepSessions(options.spool, dirname(session.folder));
-    if (!(await session.#wordsHold())) {
-      await rm(session.#path("words"), { force: true });
-      for (const name of folders[options.role]) await rm(session.#path(name), { recursive: true, force: true });
-    }
-    for (const name of folders[options.role]) await mkdir(session.#path(name), { recursive: true, mode: 0o700 });
-    if (!(await session.#wordsHold())) await session.#writeWords();
-    return session;
-  }
-
-  /** Makes this process the one that answers. False when another one lives. */
-  async takeOver(now: Date): Promise<boolean> {
-    for (let attempt = 0; attempt < 5; attempt++) {
-      try {
-        await writeFile(this.#path("pid"), `${process.pid}\n`, { flag: "wx", mode: 0o600 });
-        return true;
-      } catch (error) {
-        if (errnoOf(error) !== "EEXIST") throw error;
-      }
-      if (await isAlive(this.#path("pid"), now)) return false;
-      await rm(this.#path("pid"), { force: true });
-    }
-    return false;
+  /**
+   * Makes this process the one that answers. Answers that were given for the same words stay; all others go. Undefined when
+   * another process lives that answers.
+   */
+  static async enter(options: SessionOptions, now: Date): Promise<SpoolSession | undefined> {
+    const home = homeOf(options);
+    for (const folder of [options.spool, dirname(home), home]) await makePrivateFolder(folder);
+    await sweepSessions(options.spool, dirname(home));
+    if (!(await takeOver(join(home, "pid"), now))) return undefined;
+    return new SpoolSession(options, (await standingAnswers(options)) ?? (await beginAnswers(options)));
   }
 
   /**
@@ -99,41 +84,89 @@ export class SpoolSession {
     if (pid === `${process.pid}\n`) await unlink(this.#path("pid")).catch(() => undefined);
   }
 
-  /** A file or folder of this session. */
-  #path(name: string): string {
-    return join(this.folder, name);
+  /** Makes all answers given so far count for nothing: what they depended on has changed. */
+  async giveUp(): Promise<void> {
+    const words = await readFile(this.#path("words"), "utf8").catch(() => undefined);
+    if (words === this.#wordsText()) await rm(this.#path("words"), { force: true });
+  }
+
+  #path(name: "words" | "pid"): string {
+    return join(this.#home, name);
   }
 
   #wordsText(): string {
-    return `${this.#options.words}\n${this.#options.configFile ?? ""}\n`;
+    return wordsText(this.#options, this.folder);
   }
+}
 
-  /** Whether what lies here was done for the same words, under the configuration as it is now. */
-  async #wordsHold(): Promise<boolean> {
+function homeOf({ spool, postmaster, role }: SessionOptions): string {
+  return join(sessionFolder(spool, postmaster), role);
+}
+
+/** What the answers are for: the first two of the three lines in `words`, which the front reads. */
+function purpose({ words, configFile }: SessionOptions): string {
+  return `${words}\n${configFile ?? ""}\n`;
+}
+
+/** `words` in full; the last line says where the answers are. */
+function wordsText(options: SessionOptions, folder: string): string {
+  return `${purpose(options)}${basename(folder)}\n`;
+}
+
+/** Writes a pid file, where none is there but those of the dead. */
+async function takeOver(path: string, now: Date): Promise<boolean> {
+  for (let attempt = 0; attempt < 5; attempt++) {
     try {
-      const path = this.#path("words");
-      if ((await readFile(path, "utf8")) !== this.#wordsText()) return false;
-      const { configFile } = this.#options;
-      return configFile === undefined || (await stat(configFile)).mtimeMs <= (await stat(path)).mtimeMs;
+      await writeFile(path, `${process.pid}\n`, { flag: "wx", mode: 0o600 });
+      return true;
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return false;
-      throw error;
+      if (errnoOf(error) !== "EEXIST") throw error;
     }
+    if (await isAlive(path, now)) return false;
+    await rm(path, { force: true });
   }
+  return false;
+}
 
-  async #writeWords(): Promise<void> {
-    const { configuredAt } = this.#options;
-    const temporary = this.#path(`words.${process.pid}`);
-    await writeFile(temporary, this.#wordsText(), { mode: 0o600 });
-    // A configuration that was changed while it was read is newer than this.
-    await utimes(temporary, configuredAt, configuredAt);
-    await rename(temporary, this.#path("words"));
+/** The folder of what was answered for the same words, under the configuration as it is now. */
+async function standingAnswers(options: SessionOptions): Promise<string | undefined> {
+  const path = join(homeOf(options), "words");
+  try {
+    const text = await readFile(path, "utf8");
+    const folder = join(homeOf(options), text.split("\n")[2] ?? "");
+    if (text !== wordsText(options, folder)) return undefined;
+    await stat(folder);
+    const { configFile } = options;
+    const standing = configFile === undefined || (await stat(configFile)).mtimeMs <= (await stat(path)).mtimeMs;
+    return standing ? folder : undefined;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
   }
+}
+
+/**
+ * Begins anew. The folder has a name that none had before: a process that still works for other words, and finishes late,
+ * must not answer here.
+ */
+async function beginAnswers(options: SessionOptions): Promise<string> {
+  const home = homeOf(options);
+  const folder = await mkdtemp(join(home, "answers-"));
+  for (const name of folders[options.role]) await mkdir(join(folder, name), { mode: 0o700 });
+  const temporary = join(home, `words.${process.pid}`);
+  await writeFile(temporary, wordsText(options, folder), { mode: 0o600 });
+  // A configuration that was changed while it was read is newer than this.
+  await utimes(temporary, options.configuredAt, options.configuredAt);
+  await rename(temporary, join(home, "words"));
+  for (const name of await readdir(home)) {
+    if (name.startsWith("answers-") && name !== basename(folder)) await tryToRemove(join(home, name));
+  }
+  return folder;
 }
 
 /** Whether somebody answers in a session: looked at without entering it. */
 export async function isAnswered(options: SessionOptions, now: Date): Promise<boolean> {
-  return isAlive(join(sessionFolder(options.spool, options.postmaster), options.role, "pid"), now);
+  return isAlive(join(homeOf(options), "pid"), now);
 }
 
 /** Whether the process that a pid file names lives and has shown so lately. */
@@ -150,8 +183,7 @@ async function isAlive(path: string, now: Date): Promise<boolean> {
 
 /** Gives up a session that works for other words: its process ends at its next beat, and nothing it did counts. */
 export async function giveUpOtherWords(options: SessionOptions): Promise<void> {
-  const words = join(sessionFolder(options.spool, options.postmaster), options.role, "words");
-  const known = await readFile(words, "utf8").catch(() => undefined);
-  if (known !== undefined && known !== `${options.words}\n${options.configFile ?? ""}\n`)
-    await rm(words, { force: true });
+  const path = join(homeOf(options), "words");
+  const known = await readFile(path, "utf8").catch(() => undefined);
+  if (known !== undefined && !known.startsWith(purpose(options))) await rm(path, { force: true });
 }

@@ -1,5 +1,6 @@
+import type { Stats } from "node:fs";
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { errnoOf, ioError, PgarkError } from "../errors.ts";
 import type { Postmaster } from "../postgres/postmaster-file.ts";
 
@@ -23,17 +24,14 @@ export function sessionFolder(spool: string, postmaster: Postmaster): string {
 
 /** Creates a folder that nobody else can write to. Throws `denied` when it is another user's, or open to others. */
 export async function makePrivateFolder(folder: string): Promise<void> {
+  let found: Stats;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    for (const each of [folder, dirname(folder)]) await checkPrivate(each);
+    found = await stat(folder);
   } catch (error) {
     throw ioError("use spool", folder, error);
   }
-}
-
-async function checkPrivate(folder: string): Promise<void> {
-  const { uid, mode } = await stat(folder);
-  if (uid === process.getuid?.() && (mode & 0o022) === 0) return;
+  if (found.uid === process.getuid?.() && (found.mode & 0o022) === 0) return;
   throw new PgarkError("denied", "the folder is another user's, or others can write to it", {
     operation: "use spool",
     object: folder,
@@ -41,11 +39,19 @@ async function checkPrivate(folder: string): Promise<void> {
   });
 }
 
-/** Removes the sessions of earlier postmasters. Their processes have ended, or will when they notice. */
+/**
+ * Removes what counts for nothing any more. It need not succeed: a process that has not noticed yet may still write there, and
+ * whoever comes next tries again.
+ */
+export async function tryToRemove(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+}
+
+/** Removes the sessions of earlier postmasters. */
 export async function sweepSessions(spool: string, current: string | undefined): Promise<void> {
   for (const name of await readdir(spool)) {
     const folder = join(spool, name);
-    if (/^\d+-\d+$/.test(name) && folder !== current) await rm(folder, { recursive: true, force: true });
+    if (/^\d+-\d+$/.test(name) && folder !== current) await tryToRemove(folder);
   }
 }
 

@@ -1,4 +1,5 @@
 import type * as FileSystem from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
 import { FileStore } from "../../src/storage/drivers/file/file-store.ts";
@@ -64,13 +65,44 @@ test("a large object is synced in the same order", async () => {
 
 test("whoever is told that an object exists may rely on it: its directories are synced before the answer", async () => {
   await using directory = await temporaryDirectory();
-  const store = new FileStore(directory.path);
-  await store.put("main/wal/segment", body, { ifAbsent: true });
+  await new FileStore(directory.path).put("main/wal/segment", body, { ifAbsent: true });
   calls.length = 0;
 
+  // Another process: it cannot know whether the first one came to its end.
+  const store = new FileStore(directory.path);
   await expect(store.put("main/wal/segment", body, { ifAbsent: true })).rejects.toMatchObject({ code: "exists" });
 
-  for (const folder of ["main/wal", "main", ""]) {
-    expect(calls).toContain(`sync ${join(directory.path, folder)}`.replace(/\/$/, ""));
-  }
+  expect(directorySyncs()).toEqual(allUpTo(directory.path, "main/wal", "main", ""));
 });
+
+test("of a folder that it has synced itself, a process syncs only what is in it, also when an object exists", async () => {
+  await using directory = await temporaryDirectory();
+  const store = new FileStore(directory.path);
+  await store.put("main/wal/1", body, { ifAbsent: true });
+  calls.length = 0;
+
+  await store.put("main/wal/2", body, { ifAbsent: true });
+  await expect(store.put("main/wal/1", body, { ifAbsent: true })).rejects.toMatchObject({ code: "exists" });
+  expect(directorySyncs()).toEqual(allUpTo(directory.path, "main/wal", "main/wal"));
+});
+
+test("a folder that others made under a known name is synced up to the root again", async () => {
+  await using directory = await temporaryDirectory();
+  const store = new FileStore(directory.path);
+  await store.put("main/wal/1", body, { ifAbsent: true });
+  await rm(join(directory.path, "main"), { recursive: true });
+  await mkdir(join(directory.path, "main/wal"), { recursive: true });
+  calls.length = 0;
+
+  await store.put("main/wal/2", body, { ifAbsent: true });
+  expect(directorySyncs()).toEqual(allUpTo(directory.path, "main/wal", "main", ""));
+});
+
+/** The syncs but those of unfinished files. */
+function directorySyncs(): readonly string[] {
+  return calls.filter((call) => call.startsWith("sync ") && !call.includes("/.tmp/"));
+}
+
+function allUpTo(root: string, ...folders: readonly string[]): readonly string[] {
+  return folders.map((folder) => `sync ${join(root, folder)}`.replace(/\/$/, ""));
+}

@@ -13,42 +13,84 @@ import type { InitKeys } from "../init-keys.ts";
 import { initText, newKeyText } from "../init-text.ts";
 import { readServerFacts } from "../server-facts.ts";
 import type { ServerFacts } from "../server-facts.ts";
-import { required } from "../settings.ts";
+import { repositoriesOf, required } from "../settings.ts";
 import { archiveCommand } from "../wal-commands.ts";
 
-/** `pgark init`: creates the cluster in the repository, and its keys. */
+/** `pgark init`: creates the cluster in the repository, or in all of several, and its keys. */
 export async function main(run: CommandRun): Promise<number> {
   const { settings, io } = run;
   const cluster = required(settings, "cluster");
   checkKeyOptions(run);
-  const store = await openStore(required(settings, "repository"), { environment: io.env });
+  const stores: ObjectStore[] = [];
   try {
+    for (const url of repositoriesOf(settings)) stores.push(await openStore(url, { environment: io.env }));
     const facts = await readServerFacts(run);
-    const existing = await openExisting(run, store, cluster);
-    if (existing !== undefined) refuseOtherKeys(run, existing);
-    const keys = existing === undefined ? await makeKeys(run, cluster) : NO_KEYS;
+    const existing: (Repository | undefined)[] = [];
+    for (const store of stores) existing.push(await openExisting(run, store, cluster));
+    const keys = await keysFor(run, cluster, existing);
     // Shown before anything is encrypted to it: a repository with a key that nobody has seen must not exist.
     if (keys.unkept !== undefined) await io.stdout.deliver(newKeyText(keys.unkept, cluster, run.paint));
-    const result = await initRepository({
-      store,
-      cluster,
-      identity: facts.identity,
-      walSegmentSize: facts.walSegmentSize,
-      recipients: keys.recipients,
-      hostRecipients: keys.hostRecipients,
-      now: io.now(),
-      signal: io.signal,
-    });
+    const results: InitResult[] = [];
+    for (const [index, store] of stores.entries()) {
+      results.push(await initOne(run, store, facts, existing[index] === undefined ? keys : NO_KEYS));
+    }
     if (keys.hostKeyFile !== undefined && io.userId === 0) {
       run.log.warn("the host key belongs to root; give it to the user that takes backups (chown)", {
         file: keys.hostKeyFile,
       });
     }
-    await printResult(run, facts, keys, result);
+    await printResult(run, facts, keys, combined(results));
     return EXIT.ok;
   } finally {
-    await store.close();
+    for (const store of stores) await store.close();
   }
+}
+
+/** The keys of the repositories that are new: those of one that is there already, else new ones. */
+async function keysFor(
+  run: CommandRun,
+  cluster: string,
+  existing: readonly (Repository | undefined)[],
+): Promise<InitKeys> {
+  const [known, ...others] = existing.filter((repository) => repository !== undefined);
+  if (known === undefined) return makeKeys(run, cluster);
+  refuseOtherKeys(run, known);
+  const keysOf = ({ recipients }: Repository): string => [...recipients].sort().join();
+  const other = others.find((repository) => keysOf(repository) !== keysOf(known));
+  if (other !== undefined) {
+    throw new PgarkError("refused", `${known.store.url} and ${other.store.url} have different keys`, {
+      operation: "init",
+      object: cluster,
+      hint: "repositories of one cluster have the same keys: begin the second one anew, in another place",
+    });
+  }
+  return {
+    ...NO_KEYS,
+    recipients: known.recipients,
+    hostRecipients: known.metadataRecipients.filter((recipient) => !known.recipients.includes(recipient)),
+  };
+}
+
+function initOne(run: CommandRun, store: ObjectStore, facts: ServerFacts, keys: InitKeys): Promise<InitResult> {
+  return initRepository({
+    store,
+    cluster: required(run.settings, "cluster"),
+    identity: facts.identity,
+    walSegmentSize: facts.walSegmentSize,
+    recipients: keys.recipients,
+    hostRecipients: keys.hostRecipients,
+    now: run.io.now(),
+    signal: run.io.signal,
+  });
+}
+
+/** What was done in any of the repositories. */
+function combined(results: readonly InitResult[]): InitResult {
+  return {
+    created: results.some((result) => result.created),
+    identityCreated: results.some((result) => result.identityCreated),
+    recipients: results[0]?.recipients ?? [],
+  };
 }
 
 /** The cluster as it is in the repository, or undefined when it is new. */

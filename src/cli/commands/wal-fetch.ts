@@ -1,4 +1,6 @@
 import { readClusterIdentity } from "../../postgres/control-file.ts";
+import type { RepositoryMember } from "../../repository/members.ts";
+import { fromFirst } from "../../restore/fetch-first.ts";
 import { fetchWal } from "../../restore/fetch-wal.ts";
 import { sessionOf, startBackground } from "../background.ts";
 import type { CommandRun } from "../command.ts";
@@ -6,29 +8,38 @@ import { walDataDirectory } from "../data-directory.ts";
 import { WAL_FETCH_EXIT } from "../exit-codes.ts";
 import { isStandby } from "../standby.ts";
 import { FETCH_ATTEMPTS, retryTransient } from "../wal-retry.ts";
-import { withRepository } from "../with-repository.ts";
+import { withMembers } from "../with-repository.ts";
 
 /** `pgark wal-fetch %f "%p"`: brings one WAL file back. Only a positive "there is none" is answered with 1. */
 export async function main(run: CommandRun): Promise<number> {
-  const { settings, io, log } = run;
+  const { settings, log } = run;
   const [name = "", destination = ""] = run.args;
   const outcome = await retryTransient(run, FETCH_ATTEMPTS, () =>
-    withRepository(run, { keys: "all" }, (repository) =>
-      fetchWal(repository, {
-        name,
-        destination,
-        identity: readClusterIdentity(walDataDirectory(settings, io)),
-        partial: settings.values.partial || isStandby(io.cwd),
-        signal: io.signal,
-        log,
-      }),
-    ),
+    withMembers(run, { keys: "all" }, (members) => fetchAnywhere(run, members, name, destination)),
   );
   await startPrefetcher(run, name, destination).catch((error: unknown) =>
     log.warn("could not begin to fetch ahead", { error }),
   );
   if (settings.values.json) await run.print({ json: () => ({ outcome, name }), text: () => "" });
   return outcome === "absent" ? WAL_FETCH_EXIT.absent : WAL_FETCH_EXIT.delivered;
+}
+
+/** The whole segment from any repository, before its `.partial` from any. */
+async function fetchAnywhere(
+  { settings, io, log }: CommandRun,
+  members: readonly RepositoryMember[],
+  name: string,
+  destination: string,
+): ReturnType<typeof fetchWal> {
+  const identity = readClusterIdentity(walDataDirectory(settings, io));
+  const fetch = (partial: boolean) =>
+    fromFirst(
+      members,
+      (repository) => fetchWal(repository, { name, destination, identity, partial, signal: io.signal, log }),
+      log,
+    );
+  const whole = await fetch(false);
+  return whole === "absent" && (settings.values.partial || isStandby(io.cwd)) ? fetch(true) : whole;
 }
 
 /** Where recovery has begun to ask, it will ask for more. Not for pg_rewind, which has no server and reads other names. */

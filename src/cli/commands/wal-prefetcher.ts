@@ -1,7 +1,10 @@
-import { isPgarkError } from "../../errors.ts";
+import { isPgarkError, PgarkError } from "../../errors.ts";
 import { readClusterIdentity } from "../../postgres/control-file.ts";
 import type { ClusterIdentity } from "../../postgres/cluster-identity.ts";
 import type { WalFileName } from "../../postgres/wal-file-name.ts";
+import type { IdentityRecord } from "../../repository/cluster-record.ts";
+import type { RepositoryMember } from "../../repository/members.ts";
+import { fromFirst } from "../../restore/fetch-first.ts";
 import { walKey } from "../../repository/layout.ts";
 import type { Repository } from "../../repository/repository.ts";
 import { getSealedWal } from "../../repository/wal-object.ts";
@@ -13,7 +16,7 @@ import type { CommandRun } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
 import { defaultJobs } from "../jobs.ts";
 import { isStandby } from "../standby.ts";
-import { withRepository } from "../with-repository.ts";
+import { withMembers } from "../with-repository.ts";
 
 /** `pgark wal-prefetcher <after>`: the background process that fetches ahead of restore_command. */
 export async function main(run: CommandRun): Promise<number> {
@@ -22,21 +25,20 @@ export async function main(run: CommandRun): Promise<number> {
   const options = sessionOf(run, "fetch");
   if (options === undefined) return EXIT.ok;
   const unchanged = await watchForChanges(run);
-  const session = await SpoolSession.enter(options);
-  if (!(await session.takeOver(io.now()))) return EXIT.ok;
+  const session = await SpoolSession.enter(options, io.now());
+  if (session === undefined) return EXIT.ok;
   const jobs = settings.values.jobs ?? defaultJobs(io.processors);
   const pool = new WalWorkerPool(jobs);
   const identity = readClusterIdentity(io.cwd);
   try {
     log.info("began to fetch ahead", { pid: process.pid, jobs, after });
-    const end = await withRepository(run, { keys: "all" }, async (repository) => {
-      const { walSegmentSize } = await repository.identityRecord(identity, { signal: io.signal });
-      const fetcher = new Fetch(run, repository, identity, pool);
+    const end = await withMembers(run, { keys: "all" }, async (members) => {
+      const fetcher = new Fetcher(run, members, identity, pool);
       return fetchAhead({
         session,
         load: (name, path, asked) => fetcher.load(name, path, asked),
         hasStandIn: (name) => fetcher.hasPartial(name),
-        segmentSize: walSegmentSize,
+        segmentSize: await fetcher.segmentSize(),
         most: settings.values.prefetch,
         inFlight: jobs * 2,
         lingerMs: settings.values.linger,
@@ -55,32 +57,66 @@ export async function main(run: CommandRun): Promise<number> {
   }
 }
 
-class Fetch {
+/** Fetches from the first repository that has a file; once: for patience there is the foreground. */
+class Fetcher {
   readonly #run: CommandRun;
-  readonly #repository: Repository;
+  readonly #members: readonly RepositoryMember[];
   readonly #identity: ClusterIdentity;
   readonly #pool: WalWorkerPool;
 
-  constructor(run: CommandRun, repository: Repository, identity: ClusterIdentity, pool: WalWorkerPool) {
+  constructor(run: CommandRun, members: readonly RepositoryMember[], identity: ClusterIdentity, pool: WalWorkerPool) {
     this.#run = run;
-    this.#repository = repository;
+    this.#members = members;
     this.#identity = identity;
     this.#pool = pool;
   }
 
-  /** One file, verified, to `path`; tried once: for patience there is the foreground. */
+  /** Bytes of a WAL segment, as the first repository that answers has it in its record. */
+  async segmentSize(): Promise<number> {
+    const record = await fromFirst(this.#members, (repository) => this.#record(repository), this.#run.log);
+    if (record === "absent")
+      throw new PgarkError("no-cluster", "no repository knows this cluster", { operation: "fetch" });
+    return record.walSegmentSize;
+  }
+
+  /** One file, verified, to `path`. */
   async load(name: WalFileName, path: string, asked: boolean): Promise<"loaded" | "absent"> {
+    return fromFirst(this.#members, (repository) => this.#loadFrom(repository, name, path, asked), this.#run.log);
+  }
+
+  /** Whether there is a `.partial` that may stand in for a segment; the foreground then decides, and says so. */
+  async hasPartial(name: WalFileName): Promise<boolean> {
+    const { settings, io, log } = this.#run;
+    if (!settings.values.partial && !isStandby(io.cwd)) return false;
+    const look = async ({ cluster, encrypted, store }: Repository): Promise<"there" | "absent"> => {
+      try {
+        await store.head(walKey(cluster, this.#identity, `${name.name}.partial`, encrypted), { signal: io.signal });
+        return "there";
+      } catch (error) {
+        if (isPgarkError(error, "not-found")) return "absent";
+        throw error;
+      }
+    };
+    return (await fromFirst(this.#members, look, log)) === "there";
+  }
+
+  async #loadFrom(
+    repository: Repository,
+    name: WalFileName,
+    path: string,
+    asked: boolean,
+  ): Promise<"loaded" | "absent"> {
     const { signal } = this.#run.io;
     let sealed: Uint8Array;
     try {
-      sealed = await getSealedWal(this.#repository, this.#identity, name.name, { signal });
+      sealed = await getSealedWal(repository, this.#identity, name.name, { signal });
     } catch (error) {
       if (!isPgarkError(error, "not-found")) throw error;
       // An unmounted repository answers "no such file" to everything: see fetchWal.
-      if (asked) await this.#repository.identityRecord(this.#identity, { signal });
+      if (asked) await this.#record(repository);
       return "absent";
     }
-    const { encrypted, secretKeys } = this.#repository;
+    const { encrypted, secretKeys } = repository;
     await this.#pool.openToFile(sealed, path, {
       name,
       identity: this.#identity,
@@ -91,17 +127,7 @@ class Fetch {
     return "loaded";
   }
 
-  /** Whether there is a `.partial` that may stand in for a segment; the foreground then decides, and says so. */
-  async hasPartial(name: WalFileName): Promise<boolean> {
-    const { settings, io } = this.#run;
-    if (!settings.values.partial && !isStandby(io.cwd)) return false;
-    const { cluster, encrypted, store } = this.#repository;
-    try {
-      await store.head(walKey(cluster, this.#identity, `${name.name}.partial`, encrypted), { signal: io.signal });
-      return true;
-    } catch (error) {
-      if (isPgarkError(error, "not-found")) return false;
-      throw error;
-    }
+  #record(repository: Repository): Promise<IdentityRecord> {
+    return repository.identityRecord(this.#identity, { signal: this.#run.io.signal });
   }
 }

@@ -27,7 +27,10 @@ export async function wrapNewFileKey(
 }
 
 /** The file key of a header for identities of any kind; undefined when it is for none of them. */
-export async function unwrapFileKey(header: Uint8Array, identities: readonly string[]): Promise<Uint8Array | undefined> {
+export async function unwrapFileKey(
+  header: Uint8Array,
+  identities: readonly string[],
+): Promise<Uint8Array | undefined> {
   const decrypter = new Decrypter();
   for (const identity of identities) decrypter.addIdentity(identity);
   try {

@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import type { HeaderDraft } from "./age-header.ts";
 import { draftHeader } from "./age-header.ts";
+import { payloadSize } from "./age-payload.ts";
 import type { ObjectHead } from "./object-head.ts";
 import { headFrame } from "./object-head.ts";
-import { frameSize, PayloadWriter } from "./payload-writer.ts";
+import { ChunkWriter } from "./chunk-writer.ts";
+import { frameSize } from "./payload-writer.ts";
 import type { Zstd } from "./zstd.ts";
-import { compressBound } from "./zstd.ts";
+import { compressBound, openZstd } from "./zstd.ts";
 
 export interface SealOptions {
   /** who wrote it: a host name */
@@ -13,12 +15,34 @@ export interface SealOptions {
   readonly now: Date;
 }
 
-export interface ObjectSealerOptions extends SealOptions {
+/** What sealing needs besides, for one object after the other: a zstd context and buffers. */
+export class SealWorkspace {
+  readonly level: number;
   readonly zstd: Zstd;
+  /** for the caller: `frameSize` plain bytes */
+  readonly plain = Buffer.allocUnsafeSlow(frameSize);
+  readonly frame = Buffer.allocUnsafeSlow(compressBound(frameSize));
+
+  constructor(level: number) {
+    this.level = level;
+    this.zstd = openZstd(level);
+  }
+}
+
+export interface ObjectSealerOptions extends SealOptions {
+  readonly workspace: SealWorkspace;
   /** bytes of the plain content */
   readonly size: number;
   /** an object is made for each of them, in their order; an empty one is not encrypted */
   readonly recipientSets: readonly (readonly string[])[];
+  /** where the objects are made, if there is memory for them already; one that does not fit gets memory of its own */
+  readonly memory?: readonly Uint8Array[] | undefined;
+}
+
+/** Memory that the stored form of `size` plain bytes always fits into: what does not compress, and a head for 50 recipients. */
+export function sealedBound(size: number): number {
+  const frames = Math.ceil(size / frameSize);
+  return payloadSize(frames * compressBound(frameSize)) + 16 * 1024;
 }
 
 /**
@@ -29,28 +53,32 @@ export class ObjectSealer {
   readonly #options: ObjectSealerOptions;
   readonly #hash = createHash("sha256");
   readonly #bodies: readonly Body[];
-  readonly #frame = Buffer.allocUnsafeSlow(compressBound(frameSize));
+  #isEmpty = true;
 
   private constructor(options: ObjectSealerOptions, drafts: readonly (HeaderDraft | undefined)[]) {
     this.#options = options;
     const head = headOf(options, "0".repeat(64));
-    this.#bodies = drafts.map((draft) => new Body(draft, head, options.zstd));
+    this.#bodies = drafts.map((draft, index) => new Body(draft, head, options.memory?.[index]));
   }
 
   static async begin(options: ObjectSealerOptions): Promise<ObjectSealer> {
-    const drafts = options.recipientSets.map((set) => (set.length === 0 ? undefined : draftHeader(set)));
-    return new ObjectSealer(options, await Promise.all(drafts));
+    const drafts: (HeaderDraft | undefined)[] = [];
+    for (const set of options.recipientSets) drafts.push(set.length === 0 ? undefined : await draftHeader(set));
+    return new ObjectSealer(options, drafts);
   }
 
   /** Takes the next `frameSize` bytes of the content; fewer only at its end. */
   write(plain: Uint8Array): void {
+    const { zstd, frame } = this.#options.workspace;
     this.#hash.update(plain);
-    const frame = this.#frame.subarray(0, this.#options.zstd.compress(this.#frame, plain));
-    for (const body of this.#bodies) body.payload.writeFrame(frame, plain.length);
+    const compressed = frame.subarray(0, zstd.compress(frame, plain));
+    for (const body of this.#bodies) body.chunks.write(compressed);
+    this.#isEmpty = false;
   }
 
-  /** The objects, each in memory of its own. */
+  /** The objects, in their order. */
   end(): { readonly sha256: string; readonly bodies: readonly Uint8Array[] } {
+    if (this.#isEmpty) this.write(new Uint8Array()); // nothing at all is one empty frame
     const sha256 = this.#hash.digest("hex");
     const head = headOf(this.#options, sha256);
     return { sha256, bodies: this.#bodies.map((body) => body.end(head)) };
@@ -63,26 +91,22 @@ function headOf(options: ObjectSealerOptions, sha256: string): ObjectHead {
 
 /** One object that is being written. */
 class Body {
-  readonly payload: PayloadWriter;
+  readonly chunks: ChunkWriter;
   readonly #draft: HeaderDraft | undefined;
-  #buffer: Buffer<ArrayBuffer>;
+  #buffer: Uint8Array;
   #size: number;
 
   /** @param head of the same length as the one that comes at the end */
-  constructor(draft: HeaderDraft | undefined, head: ObjectHead, zstd: Zstd) {
+  constructor(draft: HeaderDraft | undefined, head: ObjectHead, memory: Uint8Array | undefined) {
     this.#draft = draft;
     this.#size = this.#front(head).length;
     // WAL compresses to a third; what is never touched takes no memory.
-    this.#buffer = Buffer.allocUnsafeSlow(this.#size + (head.size >> 1) + compressBound(frameSize));
-    this.payload = new PayloadWriter({
-      zstd,
-      header: draft === undefined ? undefined : { bytes: new Uint8Array(), key: draft.key },
-      write: (bytes) => this.#append(bytes),
-    });
+    this.#buffer = memory ?? Buffer.allocUnsafeSlow(this.#size + (head.size >> 1) + compressBound(frameSize));
+    this.chunks = new ChunkWriter(draft?.key, (bytes) => this.#append(bytes));
   }
 
   end(head: ObjectHead): Uint8Array {
-    this.payload.end(false);
+    this.chunks.end();
     this.#buffer.set(this.#front(head));
     return this.#buffer.subarray(0, this.#size);
   }

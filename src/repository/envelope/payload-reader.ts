@@ -1,7 +1,10 @@
+import { createSecretKey } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { PgarkError } from "../../errors.ts";
 import { chunkSize, decryptChunk, tagSize } from "./age-payload.ts";
 import type { Zstd } from "./zstd.ts";
 import { compressBound } from "./zstd.ts";
+import { freeMemory } from "./free-memory.ts";
 import { maxFramePlainSize, readFrame } from "./zstd-frames.ts";
 import { frameSize } from "./payload-writer.ts";
 
@@ -15,10 +18,13 @@ export interface PayloadReaderOptions {
 
 /**
  * Turns the stored bytes that follow an object's header into plain ones, synchronously, piece by piece as they arrive. Nothing
- * unauthenticated reaches `plain`; each frame's checksum is verified. Throws `corrupt`.
+ * unauthenticated reaches `plain`; each frame's checksum is verified. Throws `corrupt`. One object after the other can be read
+ * over the same buffers.
  */
 export class PayloadReader {
-  readonly #options: PayloadReaderOptions;
+  #options: PayloadReaderOptions;
+  /** undefined: not encrypted */
+  #key: KeyObject | undefined;
   #stored = Buffer.allocUnsafeSlow(chunkSize + tagSize);
   #storedFill = 0;
   #chunks = 0;
@@ -30,19 +36,30 @@ export class PayloadReader {
 
   constructor(options: PayloadReaderOptions) {
     this.#options = options;
+    this.begin(options);
+  }
+
+  /** Begins another object; what was left of the one before is forgotten. */
+  begin(options: Omit<PayloadReaderOptions, "zstd">): void {
+    this.#options = { zstd: this.#options.zstd, ...options };
+    this.#key = options.key === undefined ? undefined : createSecretKey(options.key);
+    this.#storedFill = 0;
+    this.#chunks = 0;
+    this.#compressedFill = 0;
+    this.#skip = 0;
   }
 
   write(stored: Uint8Array): void {
-    if (this.#options.key === undefined) {
+    if (this.#key === undefined) {
       this.#decompress(stored);
       return;
     }
     for (let offset = 0; offset < stored.length;) {
       // A full chunk is only known not to be the last one when a byte follows it.
-      if (this.#storedFill === this.#stored.length) this.#decrypt(false);
+      if (this.#storedFill === this.#stored.length) this.#decrypt(this.#key, false);
       const whole = chunkSize + tagSize;
       if (this.#storedFill === 0 && stored.length - offset > whole) {
-        this.#decompress(this.#open(stored.subarray(offset, offset + whole), false));
+        this.#open(this.#key, stored.subarray(offset, offset + whole), false);
         offset += whole;
         continue;
       }
@@ -55,20 +72,22 @@ export class PayloadReader {
 
   /** Says that no more bytes come; throws `corrupt` when the object ends too early. */
   end(): void {
-    if (this.#options.key !== undefined) this.#decrypt(true);
+    if (this.#key !== undefined) this.#decrypt(this.#key, true);
     if (this.#compressedFill > 0 || this.#skip > 0) {
       throw new PgarkError("corrupt", "the compressed data ends in the middle of a frame", { operation: "decompress" });
     }
   }
 
-  #decrypt(last: boolean): void {
-    const plain = this.#open(this.#stored.subarray(0, this.#storedFill), last);
+  #decrypt(key: KeyObject, last: boolean): void {
+    const stored = this.#stored.subarray(0, this.#storedFill);
     this.#storedFill = 0;
-    this.#decompress(plain);
+    this.#open(key, stored, last);
   }
 
-  #open(stored: Uint8Array, last: boolean): Uint8Array {
-    return decryptChunk(this.#options.key ?? new Uint8Array(), this.#chunks++, last, stored);
+  #open(key: KeyObject, stored: Uint8Array, last: boolean): void {
+    const compressed = decryptChunk(key, this.#chunks++, last, stored);
+    this.#decompress(compressed);
+    freeMemory(compressed);
   }
 
   #decompress(bytes: Uint8Array): void {

@@ -3,7 +3,7 @@ import { PgarkError } from "../../errors.ts";
 import { openHeader } from "./age-header.ts";
 import type { ObjectHead } from "./object-head.ts";
 import { headReadSize, readObjectHead } from "./object-head.ts";
-import { ObjectSealer } from "./object-sealer.ts";
+import { ObjectSealer, SealWorkspace } from "./object-sealer.ts";
 import type { SealOptions } from "./object-sealer.ts";
 import { PayloadReader } from "./payload-reader.ts";
 import { frameSize } from "./payload-writer.ts";
@@ -22,7 +22,7 @@ export function sha256Hex(bytes: Uint8Array): string {
 /** The stored form of something that is in memory, with its head. */
 export async function sealObject(plain: Uint8Array, options: SealObjectOptions): Promise<Uint8Array> {
   const sealer = await ObjectSealer.begin({
-    zstd: openZstd(options.level),
+    workspace: new SealWorkspace(options.level),
     size: plain.length,
     recipientSets: [options.recipients],
     writer: options.writer,
@@ -50,14 +50,14 @@ export async function readObject(
   stored: Uint8Array,
   options: ReadObjectOptions,
   plain: (bytes: Uint8Array, head: ObjectHead) => void,
+  reader = newReader(),
 ): Promise<ObjectHead> {
   const opened = options.encrypted ? await openHeader(stored, options.identities) : undefined;
   const head = readObjectHead(stored.subarray(0, headReadSize));
   if (head === undefined) throw unlikeItsHead();
   const hash = createHash("sha256");
   let size = 0;
-  const reader = new PayloadReader({
-    zstd: openZstd(1),
+  reader.begin({
     key: opened?.key,
     plain: (bytes) => {
       size += bytes.length;
@@ -70,6 +70,11 @@ export async function readObject(
   reader.end();
   if (size !== head.size || hash.digest("hex") !== head.sha256) throw unlikeItsHead();
   return head;
+}
+
+/** A reader for `readObject`, which can read one object after the other. */
+export function newReader(): PayloadReader {
+  return new PayloadReader({ zstd: openZstd(1), key: undefined, plain: () => undefined });
 }
 
 /** The whole plain content of a small stored object, and its head. Throws as `readObject` does. */

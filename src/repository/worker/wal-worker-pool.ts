@@ -1,5 +1,7 @@
+import { statSync } from "node:fs";
 import { PgarkError, throwIfAborted } from "../../errors.ts";
 import type { SignalOption } from "../../storage/object-store.ts";
+import { sealedBound } from "../envelope/object-sealer.ts";
 import type { OpenWalFileOptions } from "../open-wal-file.ts";
 import type { SealedWalFile, SealWalFileOptions } from "../seal-wal-file.ts";
 import { WorkerPool } from "./worker-pool.ts";
@@ -7,20 +9,28 @@ import { WorkerPool } from "./worker-pool.ts";
 /** Threads that seal and open WAL files, for a process that stays: the main thread only talks to the store. */
 export class WalWorkerPool {
   readonly #pool: WorkerPool;
+  readonly #memory = new SharedMemory();
 
   /** @param threads at least 1; each takes about 35 MB */
   constructor(threads: number) {
     this.#pool = new WorkerPool(threads);
   }
 
-  /** As `sealWalFile`, on a worker. `aborted` at once when the signal fires; the worker goes on to its end. */
-  async sealFile(path: string, options: SealWalFileOptions & SignalOption): Promise<SealedWalFile> {
+  /**
+   * As `sealWalFile`, on a worker; the bodies are to be released. When the signal fires, `aborted` comes at once, but the worker
+   * goes on to its end.
+   */
+  async sealFile(path: string, options: Omit<SealWalFileOptions, "memory"> & SignalOption): Promise<SealedWalFile> {
     const { signal, name, recipientSets, level, writer, now } = options;
     throwIfAborted(signal, "seal WAL file");
+    const bound = sealedBound(sizeOf(path));
+    const memory = recipientSets.map(() => this.#memory.take(bound));
+    const task = { path, name, recipientSets, level, writer, now, memory };
     const bodies: Uint8Array[] = [];
-    const task = { path, name, recipientSets, level, writer, now };
     const sealing = this.#pool.run("sealWal", task, (body) => bodies.push(body as Uint8Array));
-    return { ...(await untilAborted(sealing, signal)), bodies };
+    // Not given back when nobody waits for it any more: the worker may still be writing to it.
+    const sealed = await untilAborted(sealing, signal);
+    return { ...sealed, bodies, release: () => memory.forEach((piece) => this.#memory.giveBack(piece)) };
   }
 
   /**
@@ -43,6 +53,33 @@ export class WalWorkerPool {
   }
 }
 
+/** 0 when there is none, which the worker then says better. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
+/**
+ * Memory that is used again. Left to the garbage collector, the bodies of many segments pile up before it looks: they are large,
+ * and nothing else makes garbage here.
+ */
+class SharedMemory {
+  readonly #free: Uint8Array[] = [];
+
+  take(size: number): Uint8Array {
+    const index = this.#free.findIndex((piece) => piece.length >= size);
+    const [piece] = index < 0 ? [] : this.#free.splice(index, 1);
+    return piece ?? new Uint8Array(new SharedArrayBuffer(size));
+  }
+
+  giveBack(piece: Uint8Array): void {
+    if (!this.#free.includes(piece)) this.#free.push(piece);
+  }
+}
+
 function ownMemory({ buffer, byteLength }: Uint8Array): readonly ArrayBuffer[] {
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
 }
@@ -50,8 +87,7 @@ function ownMemory({ buffer, byteLength }: Uint8Array): readonly ArrayBuffer[] {
 async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
   const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void =>
-    reject(new PgarkError("aborted", "stopped", { operation: "work", cause: signal.reason }));
+  const onAbort = (): void => reject(new PgarkError("aborted", "stopped", { operation: "work", cause: signal.reason }));
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     return await Promise.race([work, aborted]);

@@ -3,7 +3,7 @@ import { isPgarkError } from "../../errors.ts";
 import { buildPack as build } from "./build-pack.ts";
 import { extractPack as extract } from "./extract-pack.ts";
 import { compressFrames as compress } from "./compress-frames.ts";
-import { openWal as unseal, sealWal as seal } from "./wal-tasks.ts";
+import { WalTasks } from "./wal-tasks.ts";
 import type { OpenWalTask, SealedWal, SealWalTask } from "./wal-tasks.ts";
 import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask } from "./pack-tasks.ts";
 import type { Outcome } from "./worker-outcome.ts";
@@ -22,12 +22,15 @@ export function compressFrames(task: CompressTask): Outcome<void> {
   return outcome(task, () => compress(task));
 }
 
+/** This thread's: it runs one task at a time. */
+const walTasks = new WalTasks();
+
 export function sealWal(task: SealWalTask): Promise<Outcome<SealedWal>> {
-  return outcomeOfPromise(task, () => seal(task));
+  return outcomeOfPromise(task, () => walTasks.seal(task));
 }
 
 export function openWal(task: OpenWalTask): Promise<Outcome<number>> {
-  return outcomeOfPromise(task, () => unseal(task));
+  return outcomeOfPromise(task, () => walTasks.open(task));
 }
 
 function outcome<T>(task: Task, work: () => T): Outcome<T> {

@@ -63,7 +63,9 @@ const sessions = async (): Promise<readonly string[]> =>
   (await readdir(spool())).filter((name) => /^\d+-\d+$/.test(name));
 /** Acknowledges files as a pusher would, had it lied: all conditions hold but the one that is tested. */
 async function plant(session: string, names: readonly string[]): Promise<void> {
-  const folder = join(spool(), session, "push", "done");
+  const push = join(spool(), session, "push");
+  const [, , answers = ""] = (await readFile(join(push, "words"), "utf8")).split("\n");
+  const folder = join(push, answers, "done");
   await mkdir(folder, { recursive: true });
   for (const name of names) await writeFile(join(folder, name), "");
 }
@@ -125,10 +127,12 @@ describe("archiving ahead", () => {
 
   test("acknowledgements that somebody planted for an earlier start of the server are not believed", async () => {
     await cluster.configure({ archive_command: archive });
-    await untilArchived();
-    await endSegments(2);
-    await untilArchived();
     const [session = ""] = await sessions();
+    await until(async () => {
+      await endSegments(3);
+      await untilArchived();
+      return existsSync(join(spool(), session, "push", "words"));
+    }, "a background process for this command line");
     await cluster.configure({ archive_command: "false" });
     await endSegments(6);
     const names = (await ready()).map((entry) => entry.replace(/\.ready$/, ""));

@@ -1,4 +1,4 @@
-import { mkdir, open } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf } from "../../../errors.ts";
 
@@ -18,18 +18,5 @@ export async function createDirectory(folder: string): Promise<readonly string[]
   for (let current = folder; ; current = path.dirname(current)) {
     parents.push(path.dirname(current));
     if (current === first || current === path.dirname(current)) return parents;
-  }
-}
-
-/** Makes the names in a directory durable. */
-export async function syncDirectory(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } catch (error) {
-    // Some file systems cannot sync directories; they answer EINVAL and have nothing better to offer.
-    if (errnoOf(error) !== "EINVAL") throw error;
-  } finally {
-    await handle.close();
   }
 }

@@ -1,56 +1,49 @@
 import { link, rename, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf } from "../../../errors.ts";
-import { createDirectory, syncDirectory } from "./directories.ts";
+import { createDirectory } from "./directories.ts";
+import type { DurableDirectories } from "./durable-directories.ts";
 import type { TemporaryFile } from "./temporary-files.ts";
 
 const maxAttempts = 50;
 
 /**
- * Gives a finished temporary file its final name below `root`, durably: file, then name, then directories. With `ifAbsent` the
- * name is taken by `link`, which cannot replace; the error is then the system's EEXIST.
- *
- * The directories are synced all the way up to the root, and even when the name is taken: another writer may have made them,
- * or the very same object, and have died before it could sync. Whoever is told "exists" may take the object for stored.
+ * Gives a finished temporary file its final name, durably: file, then name, then directories. With `ifAbsent` the name is taken by
+ * `link`, which cannot replace; the error is then the system's EEXIST. The directories are synced even then: the other writer
+ * may have died before it could. Whoever is told "exists" may take the object for stored.
  */
-export async function publish(root: string, file: TemporaryFile, target: string, ifAbsent: boolean): Promise<void> {
+export async function publish(
+  directories: DurableDirectories,
+  file: TemporaryFile,
+  target: string,
+  ifAbsent: boolean,
+): Promise<void> {
   await file.handle.sync();
   await file.handle.close();
   const folder = path.dirname(target);
-  const changed = new Set(directoriesUpTo(root, folder));
+  let made: readonly string[];
   try {
-    for (const parent of await giveName(file, target, ifAbsent)) changed.add(parent);
+    made = await giveName(file, target, ifAbsent);
   } catch (error) {
-    if (errnoOf(error) === "EEXIST") for (const directory of changed) await syncDirectory(directory);
+    if (errnoOf(error) === "EEXIST") await directories.sync(folder, []);
     throw error;
   }
-  // Only now, when the folders are not empty any more and will stay.
-  for (const directory of changed) await syncDirectory(directory);
-}
-
-/** A folder and those above it, the root last. */
-function directoriesUpTo(root: string, folder: string): readonly string[] {
-  const directories = [folder];
-  for (let current = folder; current !== root && current !== path.dirname(current);) {
-    current = path.dirname(current);
-    directories.push(current);
-  }
-  return directories;
+  await directories.sync(folder, made);
 }
 
 /** Gives back the directories that got a new name in them on the way. */
 async function giveName(file: TemporaryFile, target: string, ifAbsent: boolean): Promise<readonly string[]> {
-  const changed: string[] = [];
+  const made: string[] = [];
   for (let attempt = 1; ; attempt++) {
     try {
-      changed.push(...(await createDirectory(path.dirname(target))));
       if (ifAbsent) await takeName(file.path, target);
       else await rename(file.path, target);
-      return changed;
+      return made;
     } catch (error) {
-      // A deleter may take an empty folder away between the two steps; it cannot do so for ever.
+      // The folder is not there: not yet, or a deleter took it away when it was empty, which it cannot do for ever.
       if (errnoOf(error) !== "ENOENT" || attempt === maxAttempts || !(await exists(file.path))) throw error;
     }
+    made.push(...(await createDirectory(path.dirname(target))));
   }
 }
 

@@ -1,4 +1,5 @@
-import { open, readFile, rmdir, stat, unlink } from "node:fs/promises";
+import { open, rmdir, stat, unlink } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, PgarkError, throwIfAborted } from "../../../errors.ts";
 import type {
@@ -11,6 +12,7 @@ import type {
   SignalOption,
   Upload,
 } from "../../object-store.ts";
+import { DurableDirectories } from "./durable-directories.ts";
 import { publish } from "./durable-write.ts";
 import { translateFileError } from "./file-errors.ts";
 import { listDirectory, sortedEntries } from "./list-directory.ts";
@@ -24,11 +26,13 @@ export class FileStore implements ObjectStore {
   readonly url: string;
   readonly capabilities = { conditionalCreate: true, partSize };
   readonly #root: string;
+  readonly #directories: DurableDirectories;
   #swept = false;
 
   /** @param root an absolute path; it is created by the first write */
   constructor(root: string) {
     this.#root = root;
+    this.#directories = new DurableDirectories(root);
     this.url = `file://${root}`;
   }
 
@@ -62,10 +66,9 @@ export class FileStore implements ObjectStore {
     throwIfAborted(options.signal, "read object");
     const { range, into, signal } = options;
     return this.#reading("read object", key, async () => {
-      if (range === undefined) return readFile(this.#pathOf(key), { signal });
       const handle = await open(this.#pathOf(key), "r");
       try {
-        return await readRange(handle, range, into);
+        return await readRange(handle, range ?? { offset: 0, length: Number.POSITIVE_INFINITY }, into, signal);
       } finally {
         await handle.close();
       }
@@ -141,7 +144,7 @@ export class FileStore implements ObjectStore {
     await this.#writing(key, async () => {
       try {
         throwIfAborted(options.signal, "write object");
-        await publish(this.#root, file, target, options.ifAbsent);
+        await publish(this.#directories, file, target, options.ifAbsent);
       } catch (error) {
         await discard(file);
         throw error;
@@ -191,15 +194,19 @@ async function writeFully(file: TemporaryFile, body: Uint8Array, position: numbe
 }
 
 async function readRange(
-  handle: Awaited<ReturnType<typeof open>>,
+  handle: FileHandle,
   { offset, length }: ByteRange,
   into: Uint8Array | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
-  const size = (await handle.stat()).size;
-  const wanted = Math.max(0, Math.min(length, size - offset));
+  const found = await handle.stat();
+  // Reading one would say so, but not where its size is 0.
+  if (found.isDirectory()) throw Object.assign(new Error("is a directory"), { code: "EISDIR" });
+  const wanted = Math.max(0, Math.min(length, found.size - offset));
   const buffer = into ?? Buffer.allocUnsafe(wanted);
   let done = 0;
   while (done < wanted) {
+    throwIfAborted(signal, "read object");
     const { bytesRead } = await handle.read(buffer, done, wanted - done, offset + done);
     if (bytesRead === 0) break;
     done += bytesRead;

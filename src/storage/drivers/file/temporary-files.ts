@@ -4,7 +4,8 @@ import { open, readdir, stat, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf } from "../../../errors.ts";
-import { createDirectory, fileMode, syncDirectory } from "./directories.ts";
+import { createDirectory, fileMode } from "./directories.ts";
+import { syncDirectory } from "./durable-directories.ts";
 
 /** Where unfinished files lie, below the root; a crash leaves them here and nowhere else. */
 export const temporaryFolder = ".tmp";
@@ -20,10 +21,17 @@ export interface TemporaryFile {
 
 export async function createTemporaryFile(root: string): Promise<TemporaryFile> {
   const folder = path.join(root, temporaryFolder);
+  const name = path.join(folder, `${processSpace()}.${process.pid}.${randomBytes(9).toString("hex")}`);
+  const create = (): Promise<FileHandle> =>
+    open(name, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, fileMode);
+  try {
+    return { path: name, handle: await create() };
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
   // The first write of all makes the root, too.
   for (const parent of await createDirectory(folder)) await syncDirectory(parent);
-  const name = path.join(folder, `${processSpace()}.${process.pid}.${randomBytes(9).toString("hex")}`);
-  return { path: name, handle: await open(name, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, fileMode) };
+  return { path: name, handle: await create() };
 }
 
 /** Forgets an unfinished file; it may be half closed or gone already. */
