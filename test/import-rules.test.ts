@@ -16,7 +16,9 @@ const layers = {
   archive: ["postgres", "storage", "repository"],
   restore: ["postgres", "storage", "repository"],
   retention: ["postgres", "storage", "repository"],
-  cli: ["postgres", "storage", "repository", "archive", "restore", "retention"],
+  verify: ["postgres", "storage", "repository"],
+  status: ["postgres", "storage", "repository"],
+  cli: ["postgres", "storage", "repository", "archive", "restore", "retention", "verify", "status"],
 } as const;
 type Layer = keyof typeof layers;
 const names = Object.keys(layers) as Layer[];

@@ -9,9 +9,24 @@ export const COMMAND_NAMES = [
   "check",
   "list",
   "show",
+  "status",
+  "metrics",
+  "serve",
+  "verify",
+  "prune",
+  "keep",
+  "unkeep",
+  "delete",
+  "forget-timeline",
+  "acknowledge-hole",
 ] as const;
 
 export type CommandName = (typeof COMMAND_NAMES)[number];
+
+/** `status --check`: whoever runs it reads exit codes 1 and 2 as something that was seen. */
+export function isMonitoring(argv: readonly string[]): boolean {
+  return commandIn(argv) === "status" && argv.includes("--check");
+}
 
 /** The first word that names a command, wherever it stands: what the user meant to run, even when the rest is wrong. */
 export function commandIn(argv: readonly string[]): CommandName | undefined {

@@ -2,6 +2,9 @@ import type { MessagePort } from "node:worker_threads";
 import { isPgarkError } from "../../errors.ts";
 import { buildPack as build } from "./build-pack.ts";
 import { extractPack as extract } from "./extract-pack.ts";
+import { checkPack as readPack } from "./check-pack.ts";
+import type { CheckedPack, CheckedWal, CheckPackTask, CheckWalTask } from "./check-tasks.ts";
+import { checkWal as readWal } from "./check-wal.ts";
 import { compressFrames as compress } from "./compress-frames.ts";
 import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask } from "./pack-tasks.ts";
 import type { Outcome } from "./worker-outcome.ts";
@@ -18,6 +21,14 @@ export function extractPack(task: ExtractPackTask): Outcome<void> {
 
 export function compressFrames(task: CompressTask): Outcome<void> {
   return outcome(task, () => compress(task));
+}
+
+export function checkPack(task: CheckPackTask): Outcome<CheckedPack> {
+  return outcome(task, () => readPack(task));
+}
+
+export function checkWal(task: CheckWalTask): Outcome<CheckedWal> {
+  return outcome(task, () => readWal(task));
 }
 
 /** Errors lose their fields on the way between threads, so they travel as plain values. */
