@@ -95,14 +95,17 @@ export class VerifyState {
     if (file === undefined) return;
     this.#saved = this.#now().getTime();
     const text = this.#encode();
-    this.#saving = this.#saving.then(async () => {
-      try {
-        await writeFile(`${file}.tmp`, text, { mode: 0o600 });
-        await rename(`${file}.tmp`, file);
-      } catch (error) {
-        throw ioError("write state file", file, error);
-      }
-    });
+    // One after the other; that one failed does not keep the next from succeeding.
+    this.#saving = this.#saving
+      .catch(() => undefined)
+      .then(async () => {
+        try {
+          await writeFile(`${file}.tmp`, text, { mode: 0o600 });
+          await rename(`${file}.tmp`, file);
+        } catch (error) {
+          throw ioError("write state file", file, error);
+        }
+      });
     await this.#saving;
   }
 

@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { timelineId } from "../../src/postgres/timeline.ts";
@@ -68,6 +68,16 @@ test("an empty file, which a crash of the machine may leave, begins anew", async
   const file = await stateFile();
   await writeFile(file, "");
   expect(await VerifyState.open(file, scope, { seed: "a1", now })).toMatchObject({ isResumed: false, seed: "a1" });
+});
+
+test("that it could not be written once does not keep it from being written later", async () => {
+  const directory = (await temporaryDirectory()).path;
+  const file = join(directory, "later", "verify.json");
+  const state = await VerifyState.open(file, scope, { seed: "a1", now });
+  await expect(state.save()).rejects.toMatchObject({ code: "io", object: file });
+  await mkdir(join(directory, "later"));
+  await state.save();
+  await stat(file);
 });
 
 test("it is written no more often than every few seconds, and without a file not at all", async () => {

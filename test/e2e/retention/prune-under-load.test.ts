@@ -89,7 +89,7 @@ async function chooseMoment(served: ServedCluster, ledger: Ledger, random: Rando
   const promised = ledger.history.transactions.filter(({ lsnFrom }) => lsnFrom > from && lsnFrom < to);
   const transaction = promised[random.below(promised.length)];
   if (transaction === undefined) throw new Error(`nothing was committed between ${from} and ${to}`);
-  return transaction.lsnFrom + BigInt(random.below(300));
+  return transaction.lsnFrom;
 }
 
 async function restoreAndCompare(
