@@ -17,7 +17,9 @@ const layers = {
   archive: ["postgres", "storage", "repository", "spool"],
   restore: ["postgres", "storage", "repository", "spool"],
   retention: ["postgres", "storage", "repository"],
-  cli: ["postgres", "storage", "repository", "spool", "archive", "restore", "retention"],
+  verify: ["postgres", "storage", "repository"],
+  status: ["postgres", "storage", "repository"],
+  cli: ["postgres", "storage", "repository", "spool", "archive", "restore", "retention", "verify", "status"],
 } as const;
 type Layer = keyof typeof layers;
 const names = Object.keys(layers) as Layer[];

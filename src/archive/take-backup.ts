@@ -1,17 +1,18 @@
-import { isPgarkError, PgarkError } from "../errors.ts";
+import { PgarkError } from "../errors.ts";
 import { connect } from "../postgres/connection.ts";
 import type { Session } from "../postgres/connection.ts";
 import { readServerInfo } from "../postgres/server-info.ts";
 import type { ServerInfo } from "../postgres/server-info.ts";
 import type { BackupRecord } from "../repository/backup-record.ts";
 import { encodeBackupRecord } from "../repository/backup-record-json.ts";
-import { backupFolder, backupLabel, backupRecordKey } from "../repository/layout.ts";
+import { backupRecordKey } from "../repository/layout.ts";
 import { ManifestWriter } from "../repository/manifest-writer.ts";
 import { PackUploader } from "../repository/pack-uploader.ts";
-import { encodeRecord } from "../repository/records.ts";
 import type { Repository } from "../repository/repository.ts";
 import { WorkerPool } from "../repository/worker/worker-pool.ts";
 import type { BackupJob, BackupOptions, CopiedCluster, TakenBackup } from "./backup-types.ts";
+import { claimLabel } from "./claim-label.ts";
+import type { ClaimedLabel } from "./claim-label.ts";
 import { copyLocally } from "./local-backup.ts";
 import { copyRemotely } from "./remote-backup.ts";
 import { waitForWal } from "./wait-for-wal.ts";
@@ -54,7 +55,26 @@ async function run(
   const server = await readServerInfo(session);
   await repository.identityRecord(server.identity, { signal });
   checkArchiving(server);
-  const label = await claimLabel(repository, session, server, options, signal);
+  const claimed = await claimLabel(repository, session, server, options, stop);
+  try {
+    return await copyAndPublish(repository, session, { ...claimed, server, options, stop });
+  } finally {
+    await claimed.heartbeat.stop();
+  }
+}
+
+interface ClaimedBackup extends ClaimedLabel {
+  readonly server: ServerInfo;
+  readonly options: BackupOptions;
+  readonly stop: AbortController;
+}
+
+async function copyAndPublish(
+  repository: Repository,
+  session: Session,
+  { server, label, heartbeat, options, stop }: ClaimedBackup,
+): Promise<TakenBackup> {
+  const { signal } = stop;
   const manifest = await ManifestWriter.begin(repository, server.identity, label, { level: options.level, signal });
   const pool = new WorkerPool(options.jobs);
   const uploader = new PackUploader({
@@ -82,6 +102,7 @@ async function run(
       log: options.log,
       signal,
     });
+    if (heartbeat.isLost) signal.throwIfAborted();
     return await publish(repository, job, copied);
   } catch (error) {
     stop.abort(error);
@@ -101,29 +122,6 @@ function checkArchiving(server: ServerInfo): void {
     operation: "take base backup",
     hint: `set archive_mode = on and archive_command = 'pgark wal-push %p', then ${server.archiveMode === "off" ? "restart" : "reload"} PostgreSQL`,
   });
-}
-
-/** A label of one's own: the first to create its marker has it. The marker also tells `prune` that somebody is at work. */
-async function claimLabel(
-  repository: Repository,
-  session: Session,
-  server: ServerInfo,
-  options: BackupOptions,
-  signal: AbortSignal,
-): Promise<string> {
-  const [row] = await session.query("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now");
-  const now = new Date(Number(row?.["now"]));
-  for (let attempt = 0; ; attempt++) {
-    const label = backupLabel(now, attempt);
-    const marker = encodeRecord({ kind: "pgark backup begun", label, host: options.host, begun: now.toISOString() });
-    const key = `${backupFolder(repository.cluster, server.identity, label)}begun.json`;
-    try {
-      await repository.store.put(key, marker, { ifAbsent: true, signal });
-      return label;
-    } catch (error) {
-      if (!isPgarkError(error, "exists") || attempt === 100) throw error;
-    }
-  }
 }
 
 async function publish(repository: Repository, job: BackupJob, copied: CopiedCluster): Promise<TakenBackup> {

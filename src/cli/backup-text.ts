@@ -1,8 +1,9 @@
+import { formatBytes, formatCount, formatDuration, plural } from "../format.ts";
 import { formatIdentity } from "../postgres/cluster-identity.ts";
 import { formatLsn } from "../postgres/lsn.ts";
 import type { BackupRecord } from "../repository/backup-record.ts";
 import type { Paint } from "./colours.ts";
-import { formatBytes, formatCount, formatDuration, formatMoment, plural } from "./format.ts";
+import { formatMoment } from "./format.ts";
 import { formatFacts } from "./table.ts";
 
 /** One backup for people, a property a line. */

@@ -6,8 +6,8 @@ import { loadCatalog } from "../repository/load-catalog.ts";
 import type { Repository } from "../repository/repository.ts";
 import type { CommandRun } from "./command.ts";
 
-/** The catalogs of the lives that `--cluster-identity` leaves: one, or all that the repository knows. */
-export async function loadLives(run: CommandRun, repository: Repository): Promise<readonly Catalog[]> {
+/** The lives that `--cluster-identity` leaves: one, or all that the repository knows. */
+export async function chooseIdentities(run: CommandRun, repository: Repository): Promise<readonly ClusterIdentity[]> {
   const known = await repository.identities({ signal: run.io.signal });
   const wanted = wantedIdentity(run);
   const chosen = wanted === undefined ? known : known.filter((identity) => sameIdentity(identity, wanted));
@@ -18,8 +18,32 @@ export async function loadLives(run: CommandRun, repository: Repository): Promis
       hint: known.length === 0 ? "it knows none" : `it knows ${known.map(formatIdentity).join(", ")}`,
     });
   }
+  return chosen;
+}
+
+/** The one life of the cluster, or the one that is asked for; with several to choose from, `usage`. */
+export async function chooseIdentity(
+  run: CommandRun,
+  repository: Repository,
+  operation: string,
+): Promise<ClusterIdentity> {
+  const chosen = await chooseIdentities(run, repository);
+  const [only] = chosen;
+  if (only !== undefined && chosen.length === 1) return only;
+  throw new PgarkError("usage", chosen.length === 0 ? "the cluster has no life yet" : "the cluster has several lives", {
+    operation,
+    object: repository.cluster,
+    hint:
+      chosen.length === 0
+        ? "run pgark init first"
+        : `say which one with --cluster-identity: ${chosen.map(formatIdentity).join(", ")}`,
+  });
+}
+
+/** Their catalogs. */
+export async function loadLives(run: CommandRun, repository: Repository): Promise<readonly Catalog[]> {
   const catalogs: Catalog[] = [];
-  for (const identity of chosen)
+  for (const identity of await chooseIdentities(run, repository))
     catalogs.push(await loadCatalog(repository, identity, { signal: run.io.signal, log: run.log }));
   return orderLives(catalogs);
 }

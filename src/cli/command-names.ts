@@ -9,6 +9,16 @@ export const COMMAND_NAMES = [
   "check",
   "list",
   "show",
+  "status",
+  "metrics",
+  "serve",
+  "verify",
+  "prune",
+  "keep",
+  "unkeep",
+  "delete",
+  "forget-timeline",
+  "acknowledge-hole",
   "wal-pusher",
   "wal-prefetcher",
 ] as const;
@@ -17,6 +27,11 @@ export const COMMAND_NAMES = [
 export const BACKGROUND_COMMANDS: readonly CommandName[] = ["wal-pusher", "wal-prefetcher"];
 
 export type CommandName = (typeof COMMAND_NAMES)[number];
+
+/** `status --check`: whoever runs it reads exit codes 1 and 2 as something that was seen. */
+export function isMonitoring(argv: readonly string[]): boolean {
+  return commandIn(argv) === "status" && argv.includes("--check");
+}
 
 /** The first word that names a command, wherever it stands: what the user meant to run, even when the rest is wrong. */
 export function commandIn(argv: readonly string[]): CommandName | undefined {

@@ -23,6 +23,9 @@ export const EXIT = {
  */
 export const WAL_FETCH_EXIT = { delivered: 0, absent: 1, unknownOnStandby: 2, unknown: 200 } as const;
 
+/** The codes of monitoring plugins (Nagios, Icinga and whatever else runs those), for `status --check`. */
+export const CHECK_EXIT = { ok: 0, warning: 1, critical: 2, unknown: 3 } as const;
+
 /**
  * What node answers to `bin/pgark --through-front`. Codes that no crash and no other program gives by chance: the front takes
  * nothing else for an answer (node itself exits with 1 when a module is missing, and with 0 when it has nothing left to do).
@@ -73,6 +76,24 @@ export const WAL_PUSH_EXIT_TABLE: readonly ExitCodeRow[] = [
   { code: EXIT.terminated, meaning: ROWS.terminated },
 ];
 
+const CHECKED: Readonly<Record<number, string>> = {
+  [CHECK_EXIT.ok]: "ok",
+  [CHECK_EXIT.warning]: "warning",
+  [CHECK_EXIT.critical]: "critical",
+};
+
+/** With `--check`, the codes of monitoring plugins; without, those of every command. */
+export const STATUS_EXIT_TABLE: readonly ExitCodeRow[] = [
+  ...exitCodeTable().map(({ code, meaning }) => ({
+    code,
+    meaning: CHECKED[code] === undefined ? meaning : `${meaning}; with --check: ${CHECKED[code]}`,
+  })),
+  {
+    code: CHECK_EXIT.unknown,
+    meaning: "with --check: unknown; whatever kept it from looking, a mistake in the command line too",
+  },
+].sort((a, b) => a.code - b.code);
+
 export const WAL_FETCH_EXIT_TABLE: readonly ExitCodeRow[] = [
   { code: WAL_FETCH_EXIT.delivered, meaning: "the file is in place, whole and verified" },
   {
@@ -116,6 +137,8 @@ export interface FailureContext {
   readonly command: string | undefined;
   /** whether `standby.signal` is in the working directory */
   readonly standby: boolean;
+  /** `status --check`: monitoring reads 1 and 2 as things that were seen */
+  readonly monitoring?: boolean;
   /** the signal that pgark was asked to stop with */
   readonly stoppedBy: "SIGINT" | "SIGTERM" | undefined;
 }
@@ -123,6 +146,7 @@ export interface FailureContext {
 /** The exit code of a failure; `error` is undefined for one that could not even be reported. */
 export function failureExitCode(error: unknown, context: FailureContext): number {
   if (context.stoppedBy !== undefined) return context.stoppedBy === "SIGINT" ? EXIT.interrupted : EXIT.terminated;
+  if (context.monitoring === true) return CHECK_EXIT.unknown;
   if (context.command === "wal-push") return EXIT.failed;
   if (context.command === "wal-fetch")
     return context.standby ? WAL_FETCH_EXIT.unknownOnStandby : WAL_FETCH_EXIT.unknown;

@@ -30,7 +30,9 @@ export function defaultTextOf(name: OptionName): string | undefined {
 export function helpTail(command: CommandSpec): string {
   const examples = command.examples.map(({ text, command: line }) => `  # ${text}\n  ${line}`);
   const codes = command.exitCodes.map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`);
-  return `\nExamples:\n${examples.join("\n\n")}\n\nExit codes:\n${codes.join("\n")}\n`;
+  const { section } = command;
+  const more = section === undefined ? "" : `\n${section.title}:\n${section.text()}`;
+  return `\nExamples:\n${examples.join("\n\n")}\n${more}\nExit codes:\n${codes.join("\n")}\n`;
 }
 
 export const PROGRAM_DESCRIPTION =

@@ -1,7 +1,7 @@
+import { formatBytes } from "../format.ts";
 import { formatIdentity } from "../postgres/cluster-identity.ts";
 import type { InitResult } from "../repository/init-repository.ts";
 import type { Paint } from "./colours.ts";
-import { formatBytes } from "./format.ts";
 import type { InitKeys } from "./init-keys.ts";
 import { section } from "./plan-text.ts";
 import type { Secret } from "./secret.ts";

@@ -112,7 +112,7 @@ export function refusalJson(refusal: RecoveryRefusal): { readonly [key: string]:
   };
 }
 
-function windowJson(interval: WindowInterval): { readonly [key: string]: Json } {
+export function windowJson(interval: WindowInterval): { readonly [key: string]: Json } {
   return {
     timeline: interval.timeline,
     from: momentJson(interval.from),
@@ -125,7 +125,7 @@ function momentJson(moment: ReachableMoment): { readonly [key: string]: Json } {
   return { timeline: moment.timeline, lsn: formatLsn(moment.lsn), time: moment.time?.toISOString() ?? null };
 }
 
-function walJson(need: WalNeed, segmentSize: number): { readonly [key: string]: Json } {
+export function walJson(need: WalNeed, segmentSize: number): { readonly [key: string]: Json } {
   return {
     timeline: need.timeline,
     first: segmentFileName(need.timeline, need.first, segmentSize),

@@ -1,6 +1,6 @@
 import type { pino as Pino } from "pino";
+import { formatUtc } from "../format.ts";
 import type { Log } from "../log.ts";
-import { formatUtc } from "./format.ts";
 import type { Paint } from "./colours.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "silent";

@@ -2,7 +2,7 @@
  * Where the program begins. Small on purpose: it must run, and say what is wrong, on a node that is too old for the rest, and
  * it must not end with an exit code that PostgreSQL would read as an answer, whatever happens to the rest.
  */
-import { commandIn } from "./command-names.ts";
+import { commandIn, isMonitoring } from "./command-names.ts";
 import { enableCompileCache } from "./compile-cache.ts";
 import { failureExitCode, FRONT_ANSWER, frontAnswer } from "./exit-codes.ts";
 import { isFitNode, unfitNodeMessage } from "./node-version.ts";
@@ -16,11 +16,12 @@ function main(): void {
   const throughFront = process.argv[2] === FRONT_FLAG;
   const argv = process.argv.slice(throughFront ? 3 : 2);
   const command = commandIn(argv);
+  const monitoring = isMonitoring(argv);
   const exitCode = (code: number): number => (throughFront ? frontAnswer(command, code) : code);
 
   let stoppedBy: StopSignals["stoppedBy"] = () => undefined;
   const failure = (error?: unknown): number =>
-    exitCode(failureExitCode(error, { command, standby: isStandby("."), stoppedBy: stoppedBy() }));
+    exitCode(failureExitCode(error, { command, standby: isStandby("."), monitoring, stoppedBy: stoppedBy() }));
 
   // Node ends with 0 when nothing is left to do, also when that is a bug: 0 must be earned.
   process.exitCode = failure();
@@ -48,7 +49,9 @@ function main(): void {
   });
   ({ stoppedBy } = stop);
   enableCompileCache(process.env);
-  void start(argv, stop).then((code) => process.exit(exitCode(code)), crash);
+  // An answer may still wait for who reads it: a pipe takes 64 kB at a time.
+  const exit = (code: number): void => void process.stdout.write("", () => process.exit(exitCode(code)));
+  void start(argv, stop).then(exit, crash);
 }
 
 async function start(argv: readonly string[], stop: StopSignals): Promise<number> {

@@ -1,12 +1,16 @@
+import type { ThresholdSettings } from "../status/measures.ts";
 import {
   parseBoolean,
   parseChoice,
   parseClusterName,
   parseDuration,
   parseList,
+  parsePercent,
+  parseListenAddress,
   parseRate,
   parseSize,
   parseTablespaceMapping,
+  parseThreshold,
   parseWholeNumber,
   ValueError,
 } from "./parse-values.ts";
@@ -43,13 +47,20 @@ export const spool = scalar("absolute path | off", "path|off", (value) => {
 /** bytes */
 export const size = scalar("size, such as 256MB", "size", parseSize, (value) => parseSize(String(value)));
 export const duration = scalar("duration, such as 10min", "duration", parseDuration);
+export const listenAddress = scalar("host:port", "host:port", parseListenAddress);
 /** bytes per second; a bare number in YAML is bytes */
 export const rate = scalar("rate, such as 200MB/s", "rate", parseRate, (value) => parseRate(String(value)));
+
+/** a share, above 0 and up to 1 */
+export const percent = scalar("share, such as 5%", "share", parsePercent);
 
 export function wholeNumber(least: number, most: number): OptionType<number> {
   const read = (value: string): number => parseWholeNumber(value, least, most);
   return scalar(`whole number, ${least} to ${most}`, "number", read, (value) => read(String(value)));
 }
+
+/** How many of something, at least one: for none, the option is left out. */
+export const count = wholeNumber(1, 1_000_000);
 
 export function choice<const T extends string>(...choices: readonly T[]): OptionType<T> {
   // YAML 1.2 reads "on" and "off" as text, so no boolean has to be turned back into its word.
@@ -100,6 +111,28 @@ function distinctUrls(values: readonly string[]): readonly string[] {
   if (urls.length === 0) throw new ValueError("names no repository");
   return urls;
 }
+
+/** `--warn backup-age=26h,backlog=50`, or a mapping of names to values in YAML. */
+export const thresholds: OptionType<ThresholdSettings> = {
+  name: "list of name=value",
+  placeholder: "name=value",
+  repeatable: true,
+  isPath: false,
+  fromText: (texts) => Object.fromEntries(texts.flatMap(parseList).map(parseThreshold)),
+  fromYaml: (value) => {
+    if (typeof value === "string") return thresholds.fromText([value]);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw new ValueError(`expected a mapping such as backup-age: 26h, found ${describe(value)}`);
+    }
+    const isPlain = (each: unknown): each is string | number => typeof each === "string" || typeof each === "number";
+    return Object.fromEntries(
+      Object.entries(value).map(([name, each]: [string, unknown]) => {
+        if (!isPlain(each)) throw new ValueError(`expected a value for ${name}, found ${describe(each)}`);
+        return parseThreshold(`${name}=${each}`);
+      }),
+    );
+  },
+};
 
 /** `--tablespace old=new`, any number of times. */
 export const tablespaceMap: OptionType<ReadonlyMap<string, string>> = {

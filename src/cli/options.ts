@@ -2,10 +2,13 @@ import type { CommandName } from "./command-names.ts";
 import {
   choice,
   clusterName,
+  count,
   duration,
   flag,
   list,
+  listenAddress,
   path,
+  percent,
   rate,
   size,
   spool,
@@ -13,6 +16,7 @@ import {
   storeUrlList,
   tablespaceMap,
   text,
+  thresholds,
   wholeNumber,
 } from "./option-type.ts";
 import type { OptionType } from "./option-type.ts";
@@ -38,7 +42,12 @@ export interface OptionSpec<T> {
 
 const WAL: readonly CommandName[] = ["wal-push", "wal-fetch", "wal-pusher", "wal-prefetcher"];
 const TARGETED: readonly CommandName[] = ["restore", "plan"];
-const READING: readonly CommandName[] = ["wal-fetch", "wal-prefetcher", "backup", "restore", "plan", "list", "show"];
+const STATUS: readonly CommandName[] = ["status", "metrics", "serve"];
+const PRUNING: readonly CommandName[] = ["prune", "verify", ...STATUS];
+const DELETING: readonly CommandName[] = ["prune", "delete", "forget-timeline"];
+const MANAGING: readonly CommandName[] = ["keep", "unkeep", "acknowledge-hole", ...DELETING];
+const LOOKING: readonly CommandName[] = ["list", "show", "verify", ...STATUS];
+const READING: readonly CommandName[] = ["wal-fetch", "wal-prefetcher", "backup", ...TARGETED, ...LOOKING, ...MANAGING];
 
 /**
  * Every option of pgark, declared once. The name is the long flag and the key in pgark.yaml; the environment variable is
@@ -85,7 +94,7 @@ export const OPTIONS = {
   }),
   pgdata: option(path, {
     description: "the data directory of the cluster",
-    commands: ["init", "backup", ...WAL],
+    commands: ["init", "backup", ...WAL, ...STATUS],
     short: "D",
     defaultText:
       "$PGDATA; in wal-push and wal-fetch first the working directory, since PostgreSQL runs them in its data directory",
@@ -93,13 +102,13 @@ export const OPTIONS = {
   dbname: option(text, {
     description:
       "database name or connection string; PGHOST, PGPORT, PGUSER and the like count as with every PostgreSQL program",
-    commands: ["init", "backup", "check"],
+    commands: ["init", "backup", "check", ...STATUS],
     short: "d",
     secret: true,
   }),
   jobs: option(wholeNumber(1, 64), {
     description: "how many workers read, compress and send at once",
-    commands: ["backup", "restore", ...WAL],
+    commands: ["backup", "restore", "verify", ...WAL],
     short: "j",
     defaultText: "the number of processors, 4 at most",
   }),
@@ -136,12 +145,12 @@ export const OPTIONS = {
   }),
   "no-progress": option(flag, {
     description: "no progress bar, and no progress lines",
-    commands: ["backup", "restore"],
+    commands: ["backup", "restore", "verify", ...DELETING],
     default: false,
   }),
   "cluster-identity": option(text, {
     description: "which life of the cluster, as <major>-<system identifier>, when the repository holds several",
-    commands: ["restore", "plan", "list", "show"],
+    commands: [...TARGETED, "list", "show", "status", "verify", ...MANAGING],
     flagOnly: true,
     defaultText: "the one with the newest backup",
   }),
@@ -157,10 +166,123 @@ export const OPTIONS = {
     default: false,
   }),
   "store-only": option(flag, {
-    description: "check the repository only",
-    commands: ["check"],
+    description: "look at the repository only, not at the server",
+    commands: ["check", ...STATUS],
     flagOnly: true,
     default: false,
+  }),
+  check: option(flag, {
+    description: "for monitoring: print one line, and say with the exit code how things stand",
+    commands: ["status"],
+    flagOnly: true,
+    default: false,
+  }),
+  warn: option(thresholds, {
+    description: "from which values on to warn; the names are listed by pgark status --help",
+    commands: STATUS,
+    default: {},
+    defaultText: "those listed there",
+  }),
+  crit: option(thresholds, {
+    description: "from which values on things are critical",
+    commands: STATUS,
+    default: {},
+    defaultText: "those listed there",
+  }),
+  output: option(path, {
+    description: "write to this file instead of standard output, replacing it as a whole",
+    commands: ["metrics"],
+    flagOnly: true,
+  }),
+  metrics: option(flag, {
+    description: "serve /metrics for Prometheus",
+    commands: ["serve"],
+    flagOnly: true,
+    default: false,
+  }),
+  listen: option(listenAddress, {
+    description: "the address and port to listen on; [::]:9787 is every address",
+    commands: ["serve"],
+    default: { host: "127.0.0.1", port: 9787 },
+    defaultText: "127.0.0.1:9787",
+  }),
+  interval: option(duration, {
+    description: "look no more often than this; who asks sooner gets what was seen last",
+    commands: ["serve"],
+    default: 60_000,
+    defaultText: "1min",
+  }),
+  "keep-last": option(count, {
+    description: "keep so many of the newest backups, and all WAL from the oldest of them on",
+    commands: PRUNING,
+  }),
+  "keep-within": option(duration, {
+    description: "keep every moment of this length of time restorable: the recovery window",
+    commands: PRUNING,
+  }),
+  "keep-daily": option(count, {
+    description: "keep the newest backup of each of so many days (of UTC) that have one",
+    commands: PRUNING,
+  }),
+  "keep-weekly": option(count, {
+    description: "the same for weeks, which begin on Monday",
+    commands: PRUNING,
+  }),
+  "keep-monthly": option(count, {
+    description: "the same for months",
+    commands: PRUNING,
+  }),
+  "keep-yearly": option(count, {
+    description: "the same for years",
+    commands: PRUNING,
+  }),
+  "abandoned-after": option(duration, {
+    description:
+      "take a backup that was begun and not completed for abandoned when nothing was heard of it for so long",
+    commands: [...DELETING, ...STATUS],
+    default: 86_400_000,
+    defaultText: "24h",
+  }),
+  confirm: option(flag, {
+    description: "do it; without this only the plan is printed",
+    commands: DELETING,
+    flagOnly: true,
+    default: false,
+  }),
+  until: option(text, {
+    description: "keep it before this moment, a time or a length of time from now; afterwards the policy decides again",
+    commands: ["keep"],
+    flagOnly: true,
+    defaultText: "for ever",
+  }),
+  reason: option(text, {
+    description: "why, for whoever reads it later",
+    commands: ["keep", "acknowledge-hole"],
+    flagOnly: true,
+  }),
+  read: option(flag, {
+    description: "read everything back in full, not only look whether it is there and how large it is",
+    commands: ["verify"],
+    flagOnly: true,
+    default: false,
+  }),
+  sample: option(percent, {
+    description: "read this share of packs and WAL segments, chosen at random",
+    commands: ["verify"],
+    flagOnly: true,
+    defaultText: "all of them, with --read",
+  }),
+  seed: option(text, {
+    description: "what the sample is chosen by, as an earlier run has printed it, to read the same one again",
+    commands: ["verify"],
+    flagOnly: true,
+    defaultText: "another one each time",
+  }),
+  "state-file": option(path, {
+    description: "keep in this file what has been read, so that a run that was interrupted goes on",
+    commands: ["verify"],
+    flagOnly: true,
+    defaultText: "none: it begins anew",
   }),
   fast: option(flag, {
     description: "begin with an immediate checkpoint instead of waiting for the next one",

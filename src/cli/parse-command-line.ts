@@ -50,9 +50,9 @@ function declare(program: Command, spec: CommandSpec, found: (line: CommandLine)
     .command(spec.name, { hidden: BACKGROUND_COMMANDS.includes(spec.name) })
     .summary(spec.summary)
     .description(spec.description)
-    .usage([...spec.args.map(({ name }) => `<${name}>`), "[options]"].join(" "))
+    .usage([...spec.args.map(argumentText), "[options]"].join(" "))
     .addHelpText("after", helpTail(spec));
-  for (const { name, description } of spec.args) command.argument(`<${name}>`, description);
+  for (const arg of spec.args) command.argument(argumentText(arg), arg.description);
   const given = new Map<OptionName, string[]>();
   for (const name of names) {
     command.addOption(new Option(flagsOf(name), optionHelp(name)));
@@ -63,6 +63,10 @@ function declare(program: Command, spec: CommandSpec, found: (line: CommandLine)
     });
   }
   command.action(() => found({ kind: "run", command: spec, args: command.args, flags: given }));
+}
+
+function argumentText({ name, optional }: CommandSpec["args"][number]): string {
+  return optional === true ? `[${name}]` : `<${name}>`;
 }
 
 function usageError(error: CommanderError, argv: readonly string[]): PgarkError {

@@ -1,3 +1,7 @@
+import { MEASURE_NAMES, MEASURES } from "../status/measures.ts";
+import type { Measure } from "../status/measures.ts";
+import { nearest } from "./nearest.ts";
+
 /**
  * Readers of single values, the same for flags, environment and pgark.yaml. They throw a `ValueError` whose message ends the
  * sentence "<option>: ...".
@@ -73,6 +77,14 @@ export function parseWholeNumber(text: string, least: number, most: number): num
   return value;
 }
 
+/** A share, above 0 and up to 1, from "5%" or "0.5 %". */
+export function parsePercent(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*%$/.exec(text.trim());
+  const percent = Number(match?.[1] ?? Number.NaN);
+  if (percent > 0 && percent <= 100) return percent / 100;
+  throw new ValueError(`"${text}" is not a share: write a number above 0, up to 100, and %, such as 5%`);
+}
+
 /** PostgreSQL's words for a boolean. */
 export function parseBoolean(text: string): boolean {
   const word = text.trim().toLowerCase();
@@ -94,6 +106,22 @@ export function parseList(text: string): readonly string[] {
     .split(",")
     .map((part) => part.trim())
     .filter((part) => part !== "");
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: whichever is free */
+  readonly port: number;
+}
+
+/** "127.0.0.1:9787", "[::1]:9787", "localhost:9787". */
+export function parseListenAddress(text: string): ListenAddress {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text.trim());
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new ValueError(`"${text}" is not an address and port: write it as 127.0.0.1:9787 or [::1]:9787`);
+  }
+  return { host: match[1] ?? match[2] ?? "", port };
 }
 
 /** The name of a cluster: it is a path component in every store. */
@@ -118,4 +146,23 @@ export function parseTablespaceMapping(text: string): { readonly from: string; r
     );
   }
   return { from, to };
+}
+
+/** `backup-age=26h`: a measure of `pgark status` and its threshold, or `off` for none. */
+export function parseThreshold(text: string): readonly [Measure, number | "off"] {
+  const [name = "", value = ""] = text.split("=", 2).map((part) => part.trim());
+  const measure = MEASURE_NAMES.find((each) => each === name);
+  if (measure === undefined) {
+    const guess = nearest(name, MEASURE_NAMES);
+    const help = guess === undefined ? `the names are ${MEASURE_NAMES.join(", ")}` : `did you mean "${guess}"?`;
+    throw new ValueError(`"${name}" cannot have a threshold: ${help}`);
+  }
+  if (value === "") throw new ValueError(`"${text}" has no value: write it as ${name}=<value>, or ${name}=off`);
+  if (value === "off") return [measure, "off"];
+  const read = { duration: parseDuration, size: parseSize, count: parseCount }[MEASURES[measure].unit];
+  return [measure, read(value)];
+}
+
+function parseCount(text: string): number {
+  return parseWholeNumber(text, 0, Number.MAX_SAFE_INTEGER);
 }

@@ -1,3 +1,4 @@
+import { formatBytes, plural } from "../format.ts";
 import { formatIdentity } from "../postgres/cluster-identity.ts";
 import { formatLsn } from "../postgres/lsn.ts";
 import { segmentFileName } from "../postgres/wal-file-name.ts";
@@ -10,7 +11,7 @@ import type {
   WindowInterval,
 } from "../restore/recovery-plan.ts";
 import type { Paint } from "./colours.ts";
-import { formatBytes, formatMoment, plural } from "./format.ts";
+import { formatMoment } from "./format.ts";
 import { formatFacts } from "./table.ts";
 
 type MomentFormat = (time: Date) => string;
@@ -56,8 +57,12 @@ export function refusalText(refusal: RecoveryRefusal, paint: Paint, moment: Mome
   );
 }
 
+type WindowLine = Pick<WindowInterval, "timeline" | "backup"> & { readonly from: StretchEnd; readonly to: StretchEnd };
+
+type StretchEnd = Pick<ReachableMoment, "lsn" | "time">;
+
 /** One line for each stretch that can be restored. */
-export function windowLines(window: readonly WindowInterval[], moment: MomentFormat = formatMoment): readonly string[] {
+export function windowLines(window: readonly WindowLine[], moment: MomentFormat = formatMoment): readonly string[] {
   return window.map(
     ({ timeline, from, to, backup }) =>
       `timeline ${timeline}: ${describeStretch(from, moment)} to ${describeStretch(to, moment)}, from backup ${backup}`,
@@ -99,7 +104,7 @@ function describeMoment(moment: ReachableMoment, format: MomentFormat): string {
   return `${describeStretch(moment, format)} on timeline ${moment.timeline}`;
 }
 
-function describeStretch(moment: ReachableMoment, format: MomentFormat): string {
+function describeStretch(moment: StretchEnd, format: MomentFormat): string {
   const lsn = formatLsn(moment.lsn);
   return moment.time === undefined ? lsn : `${format(moment.time)}, ${lsn}`;
 }

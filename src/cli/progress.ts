@@ -1,6 +1,6 @@
 import type { SingleBar } from "cli-progress";
+import { formatBytes, formatDuration } from "../format.ts";
 import type { Log, OnProgress, Progress } from "../log.ts";
-import { formatBytes, formatDuration } from "./format.ts";
 import type { Screen } from "./screen.ts";
 
 export interface ProgressDisplay {

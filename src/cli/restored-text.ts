@@ -1,5 +1,5 @@
+import { formatBytes, plural } from "../format.ts";
 import type { Paint } from "./colours.ts";
-import { formatBytes, plural } from "./format.ts";
 import { section } from "./plan-text.ts";
 import type { Settings } from "./settings.ts";
 import { shellQuote } from "./shell-quote.ts";

@@ -1,6 +1,6 @@
 import type { CommandRun } from "./command.ts";
 import { paintFor } from "./colours.ts";
-import { commandIn } from "./command-names.ts";
+import { commandIn, isMonitoring } from "./command-names.ts";
 import type { CommandName } from "./command-names.ts";
 import type { CommandSpec } from "./command-table.ts";
 import { EXIT, failureExitCode } from "./exit-codes.ts";
@@ -42,6 +42,7 @@ export async function runCli(io: Io, version: string): Promise<number> {
     const code = failureExitCode(error, {
       command: commandIn(io.argv),
       standby: isStandby(io.cwd),
+      monitoring: isMonitoring(io.argv),
       stoppedBy: io.stoppedBy(),
     });
     screen.line(

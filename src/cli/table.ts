@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import type { Paint } from "./colours.ts";
 
 export interface Column {
@@ -5,39 +6,17 @@ export interface Column {
   readonly align?: "left" | "right";
 }
 
-const NO_BORDER = {
-  top: "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  bottom: "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  left: "",
-  "left-mid": "",
-  mid: "",
-  "mid-mid": "",
-  right: "",
-  "right-mid": "",
-  middle: "  ",
-} as const;
-
 /** A table without lines: a head and rows, two spaces between the columns. Ends with a line end. */
-export async function formatTable(
-  columns: readonly Column[],
-  rows: readonly (readonly string[])[],
-  paint: Paint,
-): Promise<string> {
-  const { default: Table } = await import("cli-table3");
-  const table = new Table({
-    head: columns.map((column) => paint("bold", column.title)),
-    colAligns: columns.map((column) => column.align ?? "left"),
-    chars: NO_BORDER,
-    style: { "padding-left": 0, "padding-right": 0, head: [], border: [], compact: true },
-  });
-  table.push(...rows.map((row) => [...row]));
-  return trimLines(table.toString());
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], paint: Paint): string {
+  const lines = [columns.map((column) => paint("bold", column.title)), ...rows];
+  const widths = columns.map((_, index) =>
+    lines.reduce((widest, line) => Math.max(widest, visibleLength(line[index] ?? "")), 0),
+  );
+  const cell = (text: string, index: number): string => {
+    const padding = " ".repeat((widths[index] ?? 0) - visibleLength(text));
+    return columns[index]?.align === "right" ? padding + text : text + padding;
+  };
+  return lines.map((line) => `${line.map(cell).join("  ").trimEnd()}\n`).join("");
 }
 
 /** Names and values below one another, for one thing with many properties. Ends with a line end. */
@@ -46,6 +25,7 @@ export function formatFacts(facts: readonly (readonly [name: string, value: stri
   return facts.map(([name, value]) => `${paint("bold", name.padEnd(width))}  ${value}\n`).join("");
 }
 
-function trimLines(text: string): string {
-  return `${text.replace(/[ \t]+$/gm, "")}\n`;
+/** Of what is seen: colours have no width. */
+function visibleLength(text: string): number {
+  return stripVTControlCharacters(text).length;
 }

@@ -33,13 +33,12 @@ const LOG_SIZE = 0x1_0000_0000;
 
 /** Takes a bare file name apart, or returns undefined when PostgreSQL would not write such a name into `pg_wal`. */
 export function parseWalFileName(name: string): WalFileName | undefined {
-  const history = HISTORY.exec(name);
-  if (history !== null) {
-    const timeline = hex(history[1]);
-    return timeline === 0 ? undefined : { kind: "history", name, timeline: timelineId(timeline) };
-  }
   const match = SEGMENT.exec(name);
-  if (match === null) return undefined;
+  if (match === null) {
+    const history = HISTORY.exec(name);
+    const timeline = hex(history?.[1]);
+    return history === null || timeline === 0 ? undefined : { kind: "history", name, timeline: timelineId(timeline) };
+  }
   const timeline = hex(match[1]);
   if (timeline === 0) return undefined;
   const position = { name, timeline: timelineId(timeline), log: hex(match[2]), segment: hex(match[3]) };

@@ -24,3 +24,15 @@ export interface Catalog {
   /** `.partial` segments, by timeline and segment number */
   readonly partials: readonly { readonly timeline: TimelineId; readonly segment: bigint }[];
 }
+
+/** A part of a catalog that may turn out to be unusable. */
+export type CatalogPart =
+  | { readonly kind: "backup"; readonly label: string }
+  /** segments `first` to `last` (segment numbers, both included) of one timeline */
+  | {
+      readonly kind: "segments";
+      readonly timeline: TimelineId;
+      readonly first: bigint;
+      readonly last: bigint;
+    }
+  | { readonly kind: "history"; readonly timeline: TimelineId };

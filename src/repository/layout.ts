@@ -64,6 +64,21 @@ export function backupRecordKey(cluster: string, identity: ClusterIdentity, labe
   return `${backupFolder(cluster, identity, label)}backup.json`;
 }
 
+/** The marker of a backup that was begun. Whoever creates it has the label. */
+export function begunKey(cluster: string, identity: ClusterIdentity, label: string): string {
+  return `${backupFolder(cluster, identity, label)}begun.json`;
+}
+
+/** Where a writer says that it is still at work. */
+export function aliveFolder(cluster: string, identity: ClusterIdentity, label: string): string {
+  return `${backupFolder(cluster, identity, label)}alive/`;
+}
+
+/** Where the pins of a backup lie. */
+export function pinsFolder(cluster: string, identity: ClusterIdentity, label: string): string {
+  return `${backupFolder(cluster, identity, label)}pins/`;
+}
+
 export function manifestKey(cluster: string, identity: ClusterIdentity, label: string, encrypted: boolean): string {
   return `${backupFolder(cluster, identity, label)}manifest.jsonl${sealedSuffix(encrypted)}`;
 }
@@ -71,6 +86,21 @@ export function manifestKey(cluster: string, identity: ClusterIdentity, label: s
 /** The name of a pack within its backup's folder. */
 export function packName(index: number, encrypted: boolean): string {
   return `data/${String(index).padStart(6, "0")}.tar${sealedSuffix(encrypted)}`;
+}
+
+/** Where holes in the WAL that somebody knows of are written down. */
+export function acknowledgedFolder(cluster: string, identity: ClusterIdentity): string {
+  return `${identityFolder(cluster, identity)}acknowledged/`;
+}
+
+/** Where whoever deletes says so, that no two do. */
+export function pruneLeaseFolder(cluster: string): string {
+  return `${cluster}/lease/`;
+}
+
+/** Where runs of `pgark verify` leave what they found. */
+export function verifyFolder(cluster: string, identity: ClusterIdentity): string {
+  return `${identityFolder(cluster, identity)}verify/`;
 }
 
 const labelPattern = /^\d{8}T\d{6}Z(-\d+)?$/;

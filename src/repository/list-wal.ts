@@ -3,8 +3,10 @@ import { PgarkError } from "../errors.ts";
 import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
 import type { TimelineId } from "../postgres/timeline.ts";
 import { parseWalFileName, segmentNumber, segmentsPerLog } from "../postgres/wal-file-name.ts";
+import type { WalFileName } from "../postgres/wal-file-name.ts";
 import { compareKeys } from "../storage/compare-keys.ts";
-import type { ObjectStore, SignalOption } from "../storage/object-store.ts";
+import { listLazily } from "../storage/list-lazily.ts";
+import type { ListedObject, ObjectStore, SignalOption } from "../storage/object-store.ts";
 import type { Catalog, WalInterval } from "./catalog.ts";
 import { sealedSuffix, walFolder } from "./layout.ts";
 import type { Repository } from "./repository.ts";
@@ -20,6 +22,14 @@ export interface ListedWal {
   readonly partials: Catalog["partials"];
   /** timelines whose history is there, oldest first */
   readonly timelinesWithHistory: readonly TimelineId[];
+}
+
+export interface ListWalOptions extends SignalOption {
+  /**
+   * Sees every object of the folder; what does not belong where it lies has no name. With it, a segment that cannot exist with
+   * segments of this size does not belong; without, it is an error.
+   */
+  readonly onObject?: ((object: ListedObject, name: WalFileName | undefined) => void) | undefined;
 }
 
 /** Keys after `after` and before `end`; where one is missing, from the first or to the last of the folder. */
@@ -45,7 +55,7 @@ export async function listWal(
   repository: Repository,
   identity: ClusterIdentity,
   segmentSize: number,
-  options: SignalOption,
+  options: ListWalOptions,
 ): Promise<ListedWal> {
   const { store, cluster, encrypted } = repository;
   const listing = { store, folder: walFolder(cluster, identity), suffix: sealedSuffix(encrypted), segmentSize };
@@ -53,7 +63,7 @@ export async function listWal(
   const signal = options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal]);
   const ranges = cutIntoRanges(await logFolders(listing, options), segmentSize);
   const parts = await mapConcurrently(ranges, concurrency, (range) =>
-    listRange(listing, range, { signal }).catch((error: unknown) => {
+    listRange(listing, range, { signal, onObject: options.onObject }).catch((error: unknown) => {
       failed.abort(error); // the others need not go on; what they say of that is not the reason
       throw failed.signal.reason;
     }),
@@ -89,28 +99,76 @@ function cutIntoRanges(folders: readonly string[], segmentSize: number): readonl
 }
 
 async function listRange(
-  { store, folder, suffix, segmentSize }: Listing,
+  listing: Listing,
   { after, end }: KeyRange,
-  { signal }: SignalOption,
+  { signal, onObject }: ListWalOptions,
 ): Promise<ListedWal> {
-  const intervals: WalInterval[] = [];
+  const { store, folder, segmentSize } = listing;
+  const intervals = new IntervalCollector();
   const partials: { timeline: TimelineId; segment: bigint }[] = [];
   const timelinesWithHistory: TimelineId[] = [];
   let before = after ?? "";
-  for await (const { key, modified } of store.list(folder, { signal, startAfter: after })) {
+  for await (const object of listLazily(store, folder, { signal, startAfter: after })) {
+    const { key } = object;
     if (compareKeys(key, before) <= 0) throw outOfOrder(before, key);
     before = key;
     if (end !== undefined && compareKeys(key, end) >= 0) break;
-    const file = key.slice(key.lastIndexOf("/") + 1);
-    const name = file.endsWith(suffix) ? parseWalFileName(file.slice(0, -suffix.length)) : undefined;
-    if (name?.kind === "segment") {
-      const segment = segmentNumber(name, segmentSize);
-      addInterval(intervals, { timeline: name.timeline, first: segment, last: segment, archivedAt: modified });
-    } else if (name?.kind === "partial") {
+    let name = nameOfObject(listing, key);
+    if (onObject !== undefined) {
+      if (name !== undefined && !canExist(name, segmentSize)) name = undefined;
+      onObject(object, name);
+    }
+    if (name?.kind === "segment") intervals.add(name.timeline, segmentNumber(name, segmentSize), object);
+    else if (name?.kind === "partial") {
       partials.push({ timeline: name.timeline, segment: segmentNumber(name, segmentSize) });
     } else if (name?.kind === "history") timelinesWithHistory.push(name.timeline);
   }
-  return { intervals, partials, timelinesWithHistory };
+  return { intervals: intervals.done(), partials, timelinesWithHistory };
+}
+
+/** What lies under a name that is none, or in another folder than its own, nobody ever fetches: it does not count. */
+function nameOfObject({ folder, suffix }: Listing, key: string): WalFileName | undefined {
+  const slash = key.lastIndexOf("/") + 1;
+  const file = key.slice(slash);
+  const name = file.endsWith(suffix) ? parseWalFileName(file.slice(0, -suffix.length)) : undefined;
+  if (name === undefined) return undefined;
+  const hasLogFolder = name.kind === "segment" || name.kind === "partial";
+  const place = hasLogFolder ? `${file.slice(0, 8)}/${file.slice(8, 16)}/` : `${file.slice(0, 8)}/`;
+  return key.slice(folder.length, slash) === place ? name : undefined;
+}
+
+function canExist(name: WalFileName, segmentSize: number): boolean {
+  return name.kind === "history" || name.segment < segmentsPerLog(segmentSize);
+}
+
+/** Makes intervals of segments that come in order, and asks the store about the last one of each alone. */
+class IntervalCollector {
+  readonly #intervals: WalInterval[] = [];
+  #open: { timeline: TimelineId; first: bigint; last: bigint; object: ListedObject } | undefined;
+
+  add(timeline: TimelineId, segment: bigint, object: ListedObject): void {
+    const open = this.#open;
+    if (open?.timeline === timeline && open.last + 1n === segment) {
+      open.last = segment;
+      open.object = object;
+      return;
+    }
+    this.#close();
+    this.#open = { timeline, first: segment, last: segment, object };
+  }
+
+  done(): readonly WalInterval[] {
+    this.#close();
+    return this.#intervals;
+  }
+
+  #close(): void {
+    if (this.#open === undefined) return;
+    const { object, ...interval } = this.#open;
+    // Deleted while it was listed: then nothing is claimed of its time.
+    this.#intervals.push({ ...interval, archivedAt: object.info()?.modified ?? new Date(0) });
+    this.#open = undefined;
+  }
 }
 
 /** A clone of a service may have an order of its own, or begin at the first key each time: WAL would be missed. */

@@ -11,6 +11,7 @@ import { decodeBackupRecord } from "./backup-record-json.ts";
 import type { Catalog } from "./catalog.ts";
 import { backupRecordKey, backupsFolder, isBackupLabel } from "./layout.ts";
 import { listWal } from "./list-wal.ts";
+import type { ListWalOptions } from "./list-wal.ts";
 import type { Repository } from "./repository.ts";
 import { loadWal } from "./wal-object.ts";
 
@@ -19,6 +20,17 @@ const concurrency = 16;
 
 export interface LoadOptions extends SignalOption {
   readonly log: Log;
+  /** hears of every folder of a backup that is not among the complete ones; without it those that are damaged are logged */
+  readonly onPassedOver?: ((backup: PassedOverBackup) => void) | undefined;
+  /** see {@link ListWalOptions} */
+  readonly onWalObject?: ListWalOptions["onObject"];
+}
+
+/** A folder of a backup that has no record, or one that cannot be trusted. */
+export interface PassedOverBackup {
+  readonly label: string;
+  /** what is wrong with its record; undefined when there is none: it is not complete, or was deleted just now */
+  readonly problem: string | undefined;
 }
 
 /**
@@ -33,7 +45,7 @@ export async function loadCatalog(
   const record = await repository.identityRecord(identity, options);
   const [backups, wal] = await Promise.all([
     loadBackups(repository, identity, options),
-    listWal(repository, identity, record.walSegmentSize, options),
+    listWal(repository, identity, record.walSegmentSize, { signal: options.signal, onObject: options.onWalObject }),
   ]);
   const histories = await loadHistories(repository, identity, wal.timelinesWithHistory, options);
   const { intervals, partials } = wal;
@@ -50,12 +62,16 @@ export async function loadBackups(
   const labels = (await repository.store.listFolders(folder, options))
     .map((name) => name.slice(folder.length, -1))
     .filter(isBackupLabel);
+  const { onPassedOver } = options;
   const found = await mapConcurrently(labels, concurrency, (label) =>
     loadBackup(repository, identity, label, options).catch((error: unknown) => {
       // Not complete (or deleted just now), or a record that cannot be trusted; the others must stay usable.
-      if (isPgarkError(error, "not-found")) return undefined;
-      if (!isPgarkError(error, "corrupt", "newer-format")) throw error;
-      options.log.warn(`passed over backup ${label}: ${error.message}`, { object: error.object });
+      if (!isPgarkError(error, "not-found", "corrupt", "newer-format")) throw error;
+      const problem = error.code === "not-found" ? undefined : error.message;
+      if (onPassedOver !== undefined) onPassedOver({ label, problem });
+      else if (problem !== undefined) {
+        options.log.warn(`passed over backup ${label}: ${problem}`, { object: error.object });
+      }
       return undefined;
     }),
   );

@@ -19,8 +19,9 @@ import {
 } from "./recovery-refusal.ts";
 import { endsBeforeTarget, surveyPath, targetIsInside } from "./select-backup.ts";
 import type { Candidate, PathFacts } from "./select-backup.ts";
-import { knownTimelines, latestTimeline, legAt, timelinePath } from "./timeline-path.ts";
-import { indexWal, walNeeds } from "./wal-coverage.ts";
+import { knownTimelines, latestTimeline, legAt, timelinePath } from "../repository/timeline-path.ts";
+import { indexWal } from "../repository/wal-index.ts";
+import { walNeeds } from "./wal-coverage.ts";
 
 /**
  * Decides from which backup, along which timelines and over which WAL a target is recovered, or refuses with a reason and the

@@ -16,7 +16,7 @@ import { momentsAround, momentsAroundTime, recoveryWindow } from "./recovery-win
 import type { Neighbours } from "./recovery-window.ts";
 import { targetIsInside } from "./select-backup.ts";
 import type { PathFacts, RejectedBackup } from "./select-backup.ts";
-import { knownTimelines } from "./timeline-path.ts";
+import { knownTimelines } from "../repository/timeline-path.ts";
 
 interface Refusal {
   readonly reason: RefusalReason;

@@ -5,8 +5,8 @@ import type { Catalog } from "../repository/catalog.ts";
 import type { ReachableMoment, WindowInterval } from "./recovery-plan.ts";
 import { lastTargetTime, surveyPath } from "./select-backup.ts";
 import type { Candidate, PathFacts } from "./select-backup.ts";
-import { knownTimelines, timelinePath } from "./timeline-path.ts";
-import { indexWal } from "./wal-coverage.ts";
+import { knownTimelines, timelinePath } from "../repository/timeline-path.ts";
+import { indexWal } from "../repository/wal-index.ts";
 
 /**
  * What can be restored: for each timeline, ascending, the intervals that `--timeline` with its number reaches, oldest first.

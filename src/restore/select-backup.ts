@@ -2,11 +2,14 @@ import { formatLsn } from "../postgres/lsn.ts";
 import type { Lsn } from "../postgres/lsn.ts";
 import type { BackupRecord } from "../repository/backup-record.ts";
 import type { Catalog } from "../repository/catalog.ts";
+import { earliestEndAfter, latestStartUpTo, pathClocks } from "./path-clocks.ts";
+import type { PathClocks } from "./path-clocks.ts";
 import type { RecoveryTarget, SkippedBackup } from "./recovery-plan.ts";
-import { forkFromPath } from "./timeline-path.ts";
-import type { TimelinePath } from "./timeline-path.ts";
+import { forkFromPath } from "../repository/timeline-path.ts";
+import type { TimelinePath } from "../repository/timeline-path.ts";
 import { walRun } from "./wal-coverage.ts";
-import type { WalIndex, WalRun } from "./wal-coverage.ts";
+import type { WalIndex } from "../repository/wal-index.ts";
+import type { WalRun } from "./wal-coverage.ts";
 
 /** A backup from which replay can go along a path, and how far the archive carries it. */
 export interface Candidate {
@@ -23,6 +26,7 @@ export interface PathFacts {
   readonly path: TimelinePath;
   /** newest first, by where they end */
   readonly candidates: readonly Candidate[];
+  readonly clocks: PathClocks;
   /** backups that do not lie on the path, newest first */
   readonly rejected: readonly RejectedBackup[];
 }
@@ -59,7 +63,7 @@ export function surveyPath(catalog: Catalog, wal: WalIndex, path: TimelinePath):
   }
   candidates.sort((a, b) => compareEnds(b.backup, a.backup));
   rejected.sort((a, b) => b.backup.stopTime.getTime() - a.backup.stopTime.getTime());
-  return { catalog, wal, path, candidates, rejected };
+  return { catalog, wal, path, candidates, clocks: pathClocks(candidates), rejected };
 }
 
 /** Why replay from the backup cannot follow the path, or undefined when it can. */
@@ -120,16 +124,12 @@ export function targetIsInside(backup: BackupRecord, target: RecoveryTarget): bo
  * beyond the run shows that the target lies beyond it too.
  */
 export function lastTargetTime(facts: PathFacts, run: WalRun): number | undefined {
-  let last = run.archivedAt?.getTime();
-  for (const { backup } of facts.candidates) {
-    const before = backup.startTime.getTime() - 1;
-    if (backup.source !== "primary" || backup.startLsn > run.end) continue;
-    if (last === undefined || before > last) last = before;
-  }
-  for (const { backup, earliestTime } of facts.candidates) {
-    if (backup.stopLsn > run.end && last !== undefined && earliestTime - 1 < last) last = earliestTime - 1;
-  }
-  return last;
+  const archived = run.archivedAt?.getTime();
+  const begun = latestStartUpTo(facts.clocks, run.end);
+  const beyond = earliestEndAfter(facts.clocks, run.end);
+  if (archived === undefined && begun === undefined) return undefined;
+  const last = Math.max(archived ?? -Infinity, begun === undefined ? -Infinity : begun - 1);
+  return beyond === undefined ? last : Math.min(last, beyond - 1);
 }
 
 /** Where WAL is surely past a target time: where a primary's backup began after it, within the run; the first such one. */

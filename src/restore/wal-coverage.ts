@@ -1,13 +1,11 @@
 import type { Lsn } from "../postgres/lsn.ts";
 import { lastSegmentNumberBefore, segmentNumberOfLsn, segmentStart } from "../postgres/wal-file-name.ts";
 import type { TimelineId } from "../postgres/timeline.ts";
-import type { Catalog, WalInterval } from "../repository/catalog.ts";
+import { lastOwnedSegment, ownerOfSegment } from "../repository/timeline-path.ts";
+import type { PathLeg, TimelinePath } from "../repository/timeline-path.ts";
+import { intervalWith } from "../repository/wal-index.ts";
+import type { WalIndex } from "../repository/wal-index.ts";
 import type { WalNeed } from "./recovery-plan.ts";
-import { lastOwnedSegment, ownerOfSegment } from "./timeline-path.ts";
-import type { PathLeg, TimelinePath } from "./timeline-path.ts";
-
-/** The archive's intervals by timeline, ascending in each. */
-export type WalIndex = ReadonlyMap<TimelineId, readonly WalInterval[]>;
 
 export interface SegmentRef {
   readonly timeline: TimelineId;
@@ -29,16 +27,6 @@ export interface WalRun {
    * the switch point, which is another history. Only a target that surely lies before `end` may use such a run.
    */
   readonly strays: TimelineId | undefined;
-}
-
-export function indexWal(catalog: Catalog): WalIndex {
-  const index = new Map<TimelineId, WalInterval[]>();
-  for (const interval of catalog.wal) {
-    const intervals = index.get(interval.timeline);
-    if (intervals === undefined) index.set(interval.timeline, [interval]);
-    else intervals.push(interval);
-  }
-  return index;
 }
 
 /** Follows the WAL from `start` along the path to the first hole or to its end. `.partial` segments do not count. */
@@ -130,19 +118,6 @@ export function knownEnd(wal: WalIndex, { last: leg }: TimelinePath, segmentSize
 /** Whether segments of the timeline at hand were archived at all, from the leg's beginning on. */
 export function hasWal(wal: WalIndex, leg: PathLeg, segmentSize: number): boolean {
   return (wal.get(leg.timeline)?.at(-1)?.last ?? -1n) >= segmentNumberOfLsn(leg.begin, segmentSize);
-}
-
-function intervalWith(wal: WalIndex, timeline: TimelineId, segment: bigint): WalInterval | undefined {
-  const intervals = wal.get(timeline) ?? [];
-  let low = 0;
-  let high = intervals.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((intervals[middle]?.last ?? 0n) < segment) low = middle + 1;
-    else high = middle;
-  }
-  const found = intervals[low];
-  return found !== undefined && found.first <= segment ? found : undefined;
 }
 
 function largest(a: bigint, b: bigint): bigint {

@@ -1,11 +1,18 @@
 /** Byte order of keys in UTF-8, in which every store lists: not that of JavaScript's strings beyond the basic plane. */
 export function compareKeys(a: string, b: string): number {
-  // Where both are ASCII, as all keys of pgark's are, the two orders agree and the cheap one does.
-  if (isAscii(a) && isAscii(b)) return a < b ? -1 : a > b ? 1 : 0;
+  if (isOrderedAlike(a) && isOrderedAlike(b)) return a < b ? -1 : a > b ? 1 : 0;
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-function isAscii(text: string): boolean {
-  // oxlint-disable-next-line no-control-regex
-  return /^[\x00-\x7f]*$/.test(text);
+/** Puts keys, or parts of them, in byte order; the given array itself. */
+export function sortKeys(keys: string[]): string[] {
+  return keys.every(isOrderedAlike) ? keys.sort() : keys.sort(compareKeys);
+}
+
+/**
+ * Without surrogates, which UTF-8 puts behind all other characters and UTF-16 before some, the two orders agree. Node answers
+ * this at once for strings of one byte a character, as all keys of pgark's are, without looking at them.
+ */
+function isOrderedAlike(text: string): boolean {
+  return !/[\ud800-\udfff]/.test(text);
 }

@@ -30,11 +30,26 @@ export interface ObjectStore {
   /** Objects whose key begins with `prefix`, in byte order, after `startAfter` when given. */
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
 
+  /** `list` without what it costs extra; only of drivers for which it does. Callers take src/storage/list-lazily.ts. */
+  listLazily?(prefix: string, options?: ListOptions): AsyncIterable<ListedObject>;
+
   /** The distinct next path components below `prefix` (which ends in "/" or is empty), each with its trailing slash. */
   listFolders(prefix: string, options?: SignalOption): Promise<readonly string[]>;
 
-  /** Deletes objects; keys that do not exist are not an error. */
+  /**
+   * Deletes objects, durably; keys that do not exist are not an error. One that the store refuses to delete does not keep it
+   * from the others: when they are gone, the first refusal is thrown, and `undeletedOf` tells which keys are still there.
+   */
   delete(keys: readonly string[], options?: SignalOption): Promise<void>;
+
+  /** Uploads that ended without a word, where the store keeps such and tells of them. */
+  readonly leftovers?: Leftovers;
+
+  /**
+   * Why the bytes of deleted objects are not free at once, as a sentence without a full stop; undefined when they are, or when
+   * the store does not tell. Never throws for a permission that is missing.
+   */
+  whyDeletedStays?(options?: SignalOption): Promise<string | undefined>;
 
   close(): Promise<void>;
 }
@@ -51,6 +66,13 @@ export interface ObjectInfo {
   /** bytes as stored */
   readonly size: number;
   readonly modified: Date;
+}
+
+/** An object in a list whose size and time are looked up when they are asked for. */
+export interface ListedObject {
+  readonly key: string;
+  /** undefined when it was deleted meanwhile */
+  readonly info: () => ObjectInfo | undefined;
 }
 
 export interface SignalOption {
@@ -76,6 +98,23 @@ export interface ByteRange {
 
 export interface ListOptions extends SignalOption {
   readonly startAfter?: string | undefined;
+}
+
+/** What killed writers leave behind in a store: bytes that cost, and that no list of objects shows. */
+export interface Leftovers {
+  /** Uploads that were begun and neither completed nor aborted, of keys that begin with `prefix` where the store knows keys. */
+  list(prefix: string, options?: SignalOption): AsyncIterable<Leftover>;
+  /** Forgets one. That it is gone already is not an error. */
+  remove(leftover: Leftover, options?: SignalOption): Promise<void>;
+}
+
+export interface Leftover {
+  /** of the object that it was to be, or the file that it is */
+  readonly key: string;
+  /** the store's own name for the upload */
+  readonly id: string;
+  /** when it was last written, or begun, whichever the store knows */
+  readonly modified: Date;
 }
 
 /** A large object in the making. All parts but the last have the store's `partSize` bytes. */

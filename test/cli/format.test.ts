@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { formatBytes, formatCount, formatDuration, formatMoment, plural } from "../../src/cli/format.ts";
+import { formatMoment } from "../../src/cli/format.ts";
 import { nearest } from "../../src/cli/nearest.ts";
+import { formatBytes, formatCount, formatDuration, plural } from "../../src/format.ts";
 
 test.each([
   [0, "0 B"],

@@ -1,14 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { thresholds } from "../../src/cli/option-type.ts";
 import {
   parseBoolean,
   parseChoice,
   parseClusterName,
   parseDuration,
   parseList,
+  parseListenAddress,
   parseRate,
   parseSize,
   parseTablespaceMapping,
+  parseThreshold,
   parseWholeNumber,
 } from "../../src/cli/parse-values.ts";
 
@@ -110,4 +113,47 @@ describe("tablespace mappings", () => {
   test.each(["/a", "=/b", "/a=", "/a=b", "a=/b", "/a=/b=/c"])("refuses %s", (text) => {
     expect(() => parseTablespaceMapping(text)).toThrow("old=new");
   });
+});
+
+describe("thresholds", () => {
+  test.each([
+    ["backup-age=26h", ["backup-age", 26 * 3_600_000]],
+    [" wal-lag = 1GB ", ["wal-lag", 2 ** 30]],
+    ["backlog=0", ["backlog", 0]],
+    ["window=off", ["window", "off"]],
+  ] as const)("reads %j", (text, value) => expect(parseThreshold(text)).toEqual(value));
+
+  test.each([
+    ["backup_age=1h", 'did you mean "backup-age"?'],
+    ["temperature=1", "the names are backup-age"],
+    ["backup-age", "has no value"],
+    ["backup-age=3", "has no unit"],
+    ["backlog=many", "whole number"],
+    ["wal-lag=1h", "not a size"],
+  ])("refuses %j", (text, says) => expect(() => parseThreshold(text)).toThrow(says));
+
+  test("are a list on the command line and a mapping in YAML", () => {
+    const both = { "backup-age": 3_600_000, backlog: 5 };
+    expect(thresholds.fromText(["backup-age=1h,backlog=9", "backlog=5"])).toEqual(both);
+    expect(thresholds.fromYaml({ "backup-age": "1h", backlog: 5 })).toEqual(both);
+    expect(thresholds.fromYaml("backup-age=1h,backlog=5")).toEqual(both);
+    for (const wrong of [5, ["backlog"], { backlog: [5] }, { backlog: null }]) {
+      expect(() => thresholds.fromYaml(wrong)).toThrow("expected");
+    }
+  });
+});
+
+describe("addresses to listen on", () => {
+  test.each([
+    ["127.0.0.1:9787", "127.0.0.1", 9787],
+    ["localhost:0", "localhost", 0],
+    ["[::1]:80", "::1", 80],
+  ])("reads %s", (text, host, port) => expect(parseListenAddress(text)).toEqual({ host, port }));
+
+  test.each(["9787", ":9787", "::1:80", "localhost", "localhost:65536", "http://localhost:80"])(
+    "refuses %s",
+    (text) => {
+      expect(() => parseListenAddress(text)).toThrow("not an address and port");
+    },
+  );
 });

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { environmentName, OPTION_NAMES, optionSpec, optionsOf } from "../../src/cli/options.ts";
+import { environmentName, OPTION_NAMES, OPTIONS, optionSpec, optionsOf } from "../../src/cli/options.ts";
 import type { OptionName } from "../../src/cli/options.ts";
 import { ValueError } from "../../src/cli/parse-values.ts";
 import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
@@ -131,11 +131,13 @@ describe("the table of options", () => {
   test("the defaults are values that the options themselves accept", () => {
     for (const name of OPTION_NAMES) {
       const { default: fallback, defaultText, type } = optionSpec(name);
-      if (fallback === undefined) continue;
-      // Durations and sizes are kept as numbers, and written with their units.
-      const text = type.name.includes("such as") ? (defaultText ?? "") : String(fallback as string | number | boolean);
-      expect(type.fromText([text])).toBe(fallback);
+      if (typeof fallback !== "string" && typeof fallback !== "number" && typeof fallback !== "boolean") continue;
+      // Lengths of time and sizes are kept as numbers, and written with their units.
+      const written = typeof fallback === "number" ? (defaultText ?? String(fallback)) : String(fallback);
+      expect(type.fromText([written]), name).toBe(fallback);
     }
+    const { listen } = OPTIONS;
+    expect(listen.type.fromText([listen.defaultText])).toEqual(listen.default);
   });
 
   test("no text whatever makes an option do anything but accept it or refuse it as a value error", () => {

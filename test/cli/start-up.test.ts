@@ -23,7 +23,7 @@ async function packagesOf(entry: string): Promise<ReadonlySet<string>> {
   return packages;
 }
 
-const HEAVY = ["pg", "cli-table3", "cli-progress", "pino", "yaml", "commander", "piscina", "tar"];
+const HEAVY = ["pg", "prom-client", "cli-progress", "pino", "yaml", "commander", "piscina", "tar"];
 
 describe("start-up", () => {
   test("the first lines of the program load no package at all", async () => {

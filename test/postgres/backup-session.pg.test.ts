@@ -5,6 +5,7 @@ import { parseBackupLabel } from "../../src/postgres/backup-label.ts";
 import { beginBackup, endBackup } from "../../src/postgres/backup-session.ts";
 import { connect } from "../../src/postgres/connection.ts";
 import type { Session } from "../../src/postgres/connection.ts";
+import { readRedoPosition } from "../../src/postgres/redo-position.ts";
 import { scanDataDirectory } from "../../src/postgres/data-directory-scan.ts";
 import { type Cluster, createCluster } from "../helpers/cluster.ts";
 import { majors } from "../helpers/postgres-programs.ts";
@@ -48,6 +49,23 @@ describe.each(majors)("backup mode of PostgreSQL %d", (major) => {
       label: "it's a label",
     });
     expect(ended.tablespaceMap).toMatch(new RegExp(`^\\d+ ${space}\n$`));
+  });
+
+  test("does not begin before the redo position that any role was told before", async () => {
+    await cluster.query("CREATE ROLE nobody_special LOGIN");
+    const connectionString = cluster.connectionString.replace("postgres@", "nobody_special@");
+    const ordinary = await connect({ connectionString, environment: {} });
+    onTestFinished(() => ordinary.end());
+    const redo = await readRedoPosition(ordinary);
+    expect(redo.timeline).toBe(1);
+    expect(redo.lsn).toBeGreaterThan(0n);
+    expect(Math.abs(redo.time.getTime() - Date.now())).toBeLessThan(60_000);
+    const session = await open();
+    const begun = await beginBackup(session, { label: "after it", fast: true });
+    await endBackup(session);
+    expect(begun.startLsn).toBeGreaterThan(redo.lsn);
+    // It moves on with each checkpoint: WAL need not be kept for ever on its account.
+    expect((await readRedoPosition(ordinary)).lsn).toBe(begun.startLsn);
   });
 
   test("cannot be ended by another session, and ends with its own", async () => {

@@ -7,6 +7,8 @@ import { beginBackup, endBackup, requireOneTimeline } from "../../src/postgres/b
 import { connect } from "../../src/postgres/connection.ts";
 import type { Session } from "../../src/postgres/connection.ts";
 import { readClusterIdentity, readControlFile } from "../../src/postgres/control-file.ts";
+import { parseLsn } from "../../src/postgres/lsn.ts";
+import { readRedoPosition } from "../../src/postgres/redo-position.ts";
 import { identifySystem } from "../../src/postgres/replication.ts";
 import { readServerInfo } from "../../src/postgres/server-info.ts";
 import { formatTimelineHistory, parseTimelineHistory, timelineId } from "../../src/postgres/timeline.ts";
@@ -58,7 +60,17 @@ describe.each([14, 18] as const)("a standby of PostgreSQL %d", (major) => {
       timeline: 1,
       walSegmentSize: 1024 * 1024,
     });
+    // What came since the primary's checkpoint has been replayed, and a backup begins before it all the same.
+    await primary.query("CREATE TABLE since AS SELECT n FROM generate_series(1, 1000) AS n");
+    await until(async () => {
+      const [row] = await standby.query<{ there: boolean }>("SELECT to_regclass('since') IS NOT NULL AS there");
+      return row?.there === true;
+    }, "the standby to replay more");
+    const [replayed] = await standby.query<{ lsn: string }>("SELECT pg_last_wal_replay_lsn()::text AS lsn");
+    const redo = await readRedoPosition(session);
     const begun = await beginBackup(session, { label: "from a standby", fast: true });
+    expect(begun.startLsn).toBeGreaterThanOrEqual(redo.lsn);
+    expect(begun.startLsn).toBeLessThan(parseLsn(replayed?.lsn ?? ""));
     expect(begun.timeline).toBeUndefined();
     const ended = await endBackup(session);
     expect(parseBackupLabel(ended.labelFile)).toMatchObject({ from: "standby", startLsn: begun.startLsn });

@@ -46,7 +46,8 @@ async function listInOneGo({ store }: Repository, size: number): Promise<ListedW
   const histories: number[] = [];
   for await (const { key, modified } of store.list(folder)) {
     const match = /\/([0-9A-F]{8})(?:\.(history)|([0-9A-F]{8})([0-9A-F]{8})(\.partial)?)\.zst$/.exec(key);
-    if (match === null) continue;
+    // Whoever wants a file asks for it in its own folder: elsewhere it is not there.
+    if (match === null || key !== walKey("main", identity, match[0].slice(1, -".zst".length), false)) continue;
     const [, tli = "", history, log = "", segment = "", partial] = match;
     const number = BigInt(`0x${log}0`) * BigInt(0x10000000 / size) + BigInt(`0x${segment}0`) / 16n;
     const timeline = Number.parseInt(tli, 16);
@@ -214,6 +215,27 @@ test("a store that lists in another order, or always from the beginning, is refu
 test("a segment that cannot exist with segments of this size is an error", async () => {
   const repository = await repositoryWith(segmentKeys(1, 0n, 255n, 16 * MIB));
   await expect(listWal(repository, identity, 64 * MIB, {})).rejects.toMatchObject({ code: "corrupt" });
+});
+
+test("who looks at all objects is shown which of them do not belong, such as a segment in another one's folder", async () => {
+  const good = segmentKeys(1, 0n, 3n, 16 * MIB);
+  const strange = [
+    `${folder}00000001/00000001/000000010000000000000004.zst`,
+    `${folder}00000002/00000000/000000010000000000000004.zst`,
+    `${folder}00000001/00000000/0000000100000000000001FF.zst`,
+    `${folder}00000001/00000000/000000010000000000000005.zst.age`,
+    `${folder}00000001/00000000/0000000A.history.zst`,
+    `${folder}note.txt`,
+  ];
+  const repository = await repositoryWith([...good, ...strange]);
+  const seen = new Map<string, string | undefined>();
+  const onObject = (object: { readonly key: string }, name: { readonly kind: string } | undefined): void =>
+    void seen.set(object.key, name?.kind);
+  const { intervals } = await listWal(repository, identity, 16 * MIB, { onObject });
+  expect(intervals).toMatchObject([{ first: 0n, last: 3n }]);
+  expect(seen).toEqual(
+    new Map([...good.map((key) => [key, "segment"] as const), ...strange.map((key) => [key, undefined] as const)]),
+  );
 });
 
 test("a month of WAL, 2.6 million segments, is listed in the memory of its holes, each key once", async () => {

@@ -17,6 +17,8 @@ export interface World {
   /** "timeline/segment" of the files in the archive */
   readonly files: ReadonlySet<string>;
   readonly catalog: Catalog;
+  /** how long after its last unit a segment is archived, in milliseconds */
+  readonly lag: number;
 }
 
 export interface WorldTimeline {
@@ -167,9 +169,18 @@ export const worlds: fc.Arbitrary<World> = seeds.map((seed) => {
     const stop = Math.min(first + length, on.units.length);
     return [{ label: `b${index}`, timeline: on.id, start: first, stop, standby }];
   });
-  const catalog = describeWorld(timelines, backups, files, seed.lag);
-  return { timelines, backups, files, catalog };
+  const catalog = describeWorld(timelines, backups, files, UNIT_TIME + seed.lag);
+  return { timelines, backups, files, catalog, lag: UNIT_TIME + seed.lag };
 });
+
+/** When a segment is archived. */
+export function archivedAt(
+  { timelines, lag }: Pick<World, "timelines" | "lag">,
+  timeline: number,
+  segment: number,
+): Date {
+  return new Date((timelines[timeline - 1]?.units[segment * UNITS + UNITS - 1]?.time ?? 0) + lag);
+}
 
 function write(inherited: readonly Unit[], writer: number, count: number, since: number): readonly Unit[] {
   return [...inherited, ...range(0, count).map((index) => ({ writer, time: since + index * UNIT_TIME + 1 }))];
@@ -196,11 +207,11 @@ function describeWorld(
     for (const segment of range(0, Math.floor(units.length / UNITS))) {
       if (!files.has(`${id}/${segment}`)) continue;
       const number = BigInt(segment);
-      const archivedAt = new Date((units[segment * UNITS + UNITS - 1]?.time ?? 0) + UNIT_TIME + lag);
+      const archived = archivedAt({ timelines, lag }, id, segment);
       const previous = wal.at(-1);
       const joins = previous?.timeline === timeline && previous.last + 1n === number;
-      if (joins) wal[wal.length - 1] = { ...previous, last: number, archivedAt };
-      else wal.push({ timeline, first: number, last: number, archivedAt });
+      if (joins) wal[wal.length - 1] = { ...previous, last: number, archivedAt: archived };
+      else wal.push({ timeline, first: number, last: number, archivedAt: archived });
     }
   }
   const records = backups.map(({ label, timeline, start, stop, standby }) => {

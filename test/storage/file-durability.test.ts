@@ -106,3 +106,18 @@ function directorySyncs(): readonly string[] {
 function allUpTo(root: string, ...folders: readonly string[]): readonly string[] {
   return folders.map((folder) => `sync ${join(root, folder)}`.replace(/\/$/, ""));
 }
+test("what is deleted is gone for good: the directory that is left is synced after", async () => {
+  await using directory = await temporaryDirectory();
+  const store = new FileStore(directory.path);
+  await store.put("main/backups/one/backup.json", body, { ifAbsent: true });
+  await store.put("main/backups/one/manifest", body, { ifAbsent: true });
+  await store.put("main/wal/segment", body, { ifAbsent: true });
+  calls.length = 0;
+
+  await store.delete(["main/backups/one/backup.json"]);
+  expect(calls).toEqual([`sync ${join(directory.path, "main/backups/one")}`]);
+  calls.length = 0;
+
+  await store.delete(["main/backups/one/manifest", "main/wal/segment"]);
+  expect(calls).toEqual([`sync ${join(directory.path, "main")}`, `sync ${directory.path}`]);
+});

@@ -6,6 +6,9 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { FileStore } from "../../src/storage/drivers/file/file-store.ts";
 import { translateFileError } from "../../src/storage/drivers/file/file-errors.ts";
+import { listLazily } from "../../src/storage/list-lazily.ts";
+import type { Leftover, ListedObject } from "../../src/storage/object-store.ts";
+import { undeletedOf } from "../../src/storage/undeleted.ts";
 import { projectDirectory } from "../helpers/project.ts";
 import { until } from "../helpers/processes.ts";
 import { temporaryDirectory } from "../helpers/temp.ts";
@@ -230,4 +233,59 @@ test("bytes that were added to an object's file by others are in it: nothing is 
   await store.put("object", pattern(10), { ifAbsent: true });
   await appendFile(join(root, "object"), "more");
   expect((await store.head("object")).size).toBe(14);
+});
+
+test("what a process that is gone left unfinished is told of and can be removed; what is being written is neither", async () => {
+  const root = await newRoot();
+  const store = new FileStore(root);
+  const upload = await store.beginUpload("object", { ifAbsent: true });
+  const crash = `const upload = await store.beginUpload("other", { ifAbsent: true }); process.kill(process.pid, "SIGKILL");`;
+  await run(process.execPath, [...script(crash), root]).catch(() => undefined);
+
+  const found: Leftover[] = [];
+  for await (const leftover of store.leftovers.list()) found.push(leftover);
+  expect(found).toHaveLength(1);
+  for (const leftover of [...found, ...found]) await store.leftovers.remove(leftover);
+
+  expect(await unfinished(root)).toHaveLength(1);
+  await upload.complete();
+  expect(await keys(store, "")).toEqual(["object"]);
+});
+
+test("a deletion that is refused keeps nothing else from being deleted, and tells which object it was", async () => {
+  const root = await newRoot();
+  const store = new FileStore(root);
+  for (const key of ["a/1", "locked/2", "b/3"]) await store.put(key, pattern(1), { ifAbsent: true });
+  await chmod(join(root, "locked"), 0o500);
+
+  const error: unknown = await store.delete(["a/1", "locked/2", "b/3"]).catch((reason: unknown) => reason);
+
+  expect(error).toMatchObject({ code: "denied", object: "locked/2" });
+  expect(undeletedOf(error)?.map(({ key }) => key)).toEqual(["locked/2"]);
+  expect(await keys(store, "")).toEqual(["locked/2"]);
+  await chmod(join(root, "locked"), 0o700);
+});
+
+test("a lazy list has the same keys in the same order; details are looked up when they are asked for", async () => {
+  const root = await newRoot();
+  const store = new FileStore(root);
+  for (const key of ["a.b", "a/1", "a/2", "a/b/3", "a0", "b/ä"]) await store.put(key, pattern(7), { ifAbsent: true });
+  for (const [prefix, startAfter] of [
+    ["", undefined],
+    ["a/", "a/1"],
+    ["a", "a/"],
+    ["b/", undefined],
+  ] as const) {
+    const eager: string[] = [];
+    for await (const { key } of store.list(prefix, { startAfter })) eager.push(key);
+    const lazy: ListedObject[] = [];
+    for await (const listed of listLazily(store, prefix, { startAfter })) lazy.push(listed);
+    expect(lazy.map(({ key }) => key)).toEqual(eager);
+    expect(lazy.map(({ info }) => info()?.size)).toEqual(eager.map(() => 7));
+  }
+  for await (const { key, info } of listLazily(store, "a/1", {})) {
+    await store.delete([key]);
+    expect(info()).toBeUndefined();
+  }
+  expect(await keys(store, "a/1")).toEqual([]);
 });

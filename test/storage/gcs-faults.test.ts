@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { ObjectStore, Upload } from "../../src/storage/object-store.ts";
 import { GcsServer } from "../helpers/gcs-server/gcs-server.ts";
 import { openGcs } from "../helpers/gcs-server/open-gcs.ts";
+import { undeletedOf } from "../../src/storage/undeleted.ts";
 import { codeOf, keys, pattern } from "./store-probes.ts";
 
 const ifAbsent = { ifAbsent: true };
@@ -115,7 +116,7 @@ test("lists on after a page that failed, and misses nothing", async () => {
   expect(await keys(store, "list/")).toEqual(names);
 });
 
-test("deletes all the same when some requests fail, and stops at the first that cannot succeed", async () => {
+test("deletes all the same when some requests fail, and tells which objects it may not delete", async () => {
   await using server = await GcsServer.start();
   const { store } = openGcs(server);
   const names = Array.from({ length: 40 }, (_, index) => `object-${index}`);
@@ -124,9 +125,16 @@ test("deletes all the same when some requests fail, and stops at the first that 
   await store.delete(names);
   expect(await keys(store, "")).toEqual([]);
   server.faults.clear();
-  server.faults.add({ method: "DELETE", status: 403, reason: "forbidden" });
-  expect(await codeOf(store.delete(names))).toBe("denied");
-  expect(server.requests.filter(({ status }) => status === 403).length).toBeLessThan(names.length);
+  await Promise.all(names.map((name) => store.put(name, pattern(1), ifAbsent)));
+  server.faults.add({ method: "DELETE", path: /object-(7|31)$/, status: 403, reason: "forbidden" });
+  const error: unknown = await store.delete(names).catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: "denied" });
+  expect(
+    undeletedOf(error)
+      ?.map(({ key }) => key)
+      .toSorted(),
+  ).toEqual(["object-31", "object-7"]);
+  expect(await keys(store, "")).toEqual(["object-31", "object-7"]);
 });
 
 test.each([

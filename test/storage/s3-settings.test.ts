@@ -161,6 +161,8 @@ describeWith(["radosgw"], "the S3 driver's settings", () => {
     const refusal: unknown = await s3.raw.send(new DeleteObjectCommand(place)).catch((error: unknown) => error);
     expect(s3Error("delete object", "small", refusal)).toMatchObject({ code: "denied" });
     expect((await s3.raw.send(new GetObjectCommand(place))).ContentLength).toBe(1000);
+    expect(await store.whyDeletedStays()).toMatch(/^the bucket keeps versions: /);
+    expect(await s3.open().store.whyDeletedStays()).toBeUndefined();
   });
 
   test("a lock on a bucket that has none is refused with a hint", async () => {

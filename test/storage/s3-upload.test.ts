@@ -1,7 +1,7 @@
 import { ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { openS3Store, type S3Store } from "../../src/storage/drivers/s3/s3-store.ts";
-import type { Upload } from "../../src/storage/object-store.ts";
+import type { Leftover, Upload } from "../../src/storage/object-store.ts";
 import { errorAnswer, type Fault } from "../helpers/fault-proxy.ts";
 import { describeWith } from "../helpers/requirements.ts";
 import { type FaultyS3, isBegin, isComplete, isPart, startFaultyS3 } from "./s3-behind-proxy.ts";
@@ -144,6 +144,29 @@ describeWith(["radosgw"], "the S3 driver's large objects", () => {
     expect(await dangling(prefix)).toBe(0);
     expect(await codeOf(aborted.complete())).toBe("aborted");
     expect(await codeOf(aborted.part(1, body.subarray(partSize)))).toBe("aborted");
+  });
+
+  test("that were left by a writer who is gone are found and can be removed", async () => {
+    const { store } = s3.open();
+    const neighbour = s3.open().store;
+    for (const [owner, key] of [
+      [neighbour, "large"],
+      [store, "a/large"],
+      [store, "b/large"],
+    ] as const) {
+      await (await owner.beginUpload(key, ifAbsent)).part(0, body.subarray(0, partSize));
+    }
+    const found = async (prefix: string): Promise<readonly Leftover[]> => {
+      const leftovers: Leftover[] = [];
+      for await (const leftover of store.leftovers.list(prefix)) leftovers.push(leftover);
+      return leftovers;
+    };
+    const all = await found("");
+    expect(all.map(({ key }) => key)).toEqual(["a/large", "b/large"]);
+    expect(Math.abs(Date.now() - (all[0]?.modified.getTime() ?? 0))).toBeLessThan(120_000);
+    const [first] = await found("a/");
+    for (const leftover of first === undefined ? [] : [first, first]) await store.leftovers.remove(leftover);
+    expect((await found("")).map(({ key }) => key)).toEqual(["b/large"]);
   });
 
   test("of less than a part do not appear after they were aborted", async () => {

@@ -1,10 +1,10 @@
 import { takeBackup } from "../../archive/take-backup.ts";
+import { plural } from "../../format.ts";
 import { backupText } from "../backup-text.ts";
 import type { CommandRun } from "../command.ts";
 import { connectionString } from "../connection-string.ts";
 import { configuredDataDirectory } from "../data-directory.ts";
 import { EXIT } from "../exit-codes.ts";
-import { plural } from "../format.ts";
 import { defaultJobs } from "../jobs.ts";
 import { backupJson } from "../json-shapes.ts";
 import { section } from "../plan-text.ts";

@@ -1,10 +1,11 @@
+import { formatBytes, formatDuration, plural } from "../../format.ts";
 import { formatIdentity } from "../../postgres/cluster-identity.ts";
 import type { Catalog } from "../../repository/catalog.ts";
 import { recoveryWindow } from "../../restore/recovery-window.ts";
 import { loadLives } from "../choose-life.ts";
 import type { CommandRun } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
-import { formatBytes, formatDuration, formatMoment, plural } from "../format.ts";
+import { formatMoment } from "../format.ts";
 import { catalogJson } from "../json-shapes.ts";
 import { section, windowLines } from "../plan-text.ts";
 import { formatTable } from "../table.ts";
@@ -19,21 +20,20 @@ export async function main(run: CommandRun): Promise<number> {
   }));
   await run.print({
     json: () => ({ cluster, encrypted, lives: lives.map((catalog) => catalogJson(catalog, recoveryWindow(catalog))) }),
-    text: async () => {
+    text: () => {
       if (lives.length === 0) return `cluster ${cluster} has no life yet: run pgark init\n`;
-      const parts = await Promise.all(lives.map((catalog) => lifeText(catalog, run)));
-      return parts.join("\n");
+      return lives.map((catalog) => lifeText(catalog, run)).join("\n");
     },
   });
   return EXIT.ok;
 }
 
-async function lifeText(catalog: Catalog, run: CommandRun): Promise<string> {
+function lifeText(catalog: Catalog, run: CommandRun): string {
   const { paint } = run;
   const title = `${paint("bold", formatIdentity(catalog.identity))}: ${plural(catalog.backups.length, "backup")}\n`;
   const window = section("can be restored", windowLines(recoveryWindow(catalog)), paint);
   if (catalog.backups.length === 0) return `${title}  take one with pgark backup\n${window}`;
-  const table = await formatTable(
+  const table = formatTable(
     [
       { title: "label" },
       { title: "ended" },

@@ -14,8 +14,11 @@ export interface PageReader {
 export function rereadUntilGood(page: Uint8Array, block: number, { read, pause }: PageReader): boolean {
   for (let attempt = 0; attempt < rereads; attempt++) {
     pause(rereadWaitMs);
-    // Gone by now: the file was truncated, and WAL replay will do the same.
-    if (read(page) < page.length) return true;
+    // Gone by now: the file was truncated, and WAL replay will do the same. What was read of it is no page.
+    if (read(page) < page.length) {
+      page.fill(0);
+      return true;
+    }
     if (findBadPages(page, page.length, block, page.length).length === 0) return true;
   }
   return false;

@@ -2,6 +2,9 @@ import type { MessagePort } from "node:worker_threads";
 import { isPgarkError } from "../../errors.ts";
 import { buildPack as build } from "./build-pack.ts";
 import { extractPack as extract } from "./extract-pack.ts";
+import { checkPack as readPack } from "./check-pack.ts";
+import type { CheckedPack, CheckedWal, CheckPackTask, CheckWalTask } from "./check-tasks.ts";
+import { checkWal as readWal } from "./check-wal.ts";
 import { compressFrames as compress } from "./compress-frames.ts";
 import { WalTasks } from "./wal-tasks.ts";
 import type { OpenWalTask, SealedWal, SealWalTask } from "./wal-tasks.ts";
@@ -31,6 +34,14 @@ export function sealWal(task: SealWalTask): Promise<Outcome<SealedWal>> {
 
 export function openWal(task: OpenWalTask): Promise<Outcome<number>> {
   return outcomeOfPromise(task, () => walTasks.open(task));
+}
+
+export function checkPack(task: CheckPackTask): Outcome<CheckedPack> {
+  return outcome(task, () => readPack(task));
+}
+
+export function checkWal(task: CheckWalTask): Outcome<CheckedWal> {
+  return outcome(task, () => readWal(task));
 }
 
 function outcome<T>(task: Task, work: () => T): Outcome<T> {

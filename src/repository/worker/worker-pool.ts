@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { PgarkError } from "../../errors.ts";
+import type { CheckedPack, CheckedWal, CheckPackTask, CheckWalTask } from "./check-tasks.ts";
 import type { BuildPackTask, BuiltPack, CompressTask, ExtractPackTask } from "./pack-tasks.ts";
 import type { Outcome } from "./worker-outcome.ts";
 import { endOfMessages } from "./worker-outcome.ts";
@@ -14,6 +15,8 @@ interface WorkerTasks {
   readonly extractPack: { readonly task: ExtractPackTask; readonly result: void };
   readonly sealWal: { readonly task: SealWalTask; readonly result: SealedWal };
   readonly openWal: { readonly task: OpenWalTask; readonly result: number };
+  readonly checkPack: { readonly task: CheckPackTask; readonly result: CheckedPack };
+  readonly checkWal: { readonly task: CheckWalTask; readonly result: CheckedWal };
 }
 
 /** Threads for the work per byte. */

@@ -4,7 +4,18 @@ import { formatTime } from "../../helpers/ledger-history.ts";
 import { startLedger } from "../../helpers/ledger.ts";
 import { describeWith } from "../../helpers/requirements.ts";
 import { realStores } from "./real-stores.ts";
-import { createStoredCluster, digestsOf } from "./stored-cluster.ts";
+import type { PruneAnswer } from "../helpers/prune-answer.ts";
+import { createStoredCluster, digestsOf, type StoredCluster } from "./stored-cluster.ts";
+
+/** Of two backups the newer one stays, with the WAL from there on. */
+async function pruneToOne(json: StoredCluster["json"]): Promise<void> {
+  const { lives } = await json<PruneAnswer>(["prune", "--keep-last", "1", "--confirm"]);
+  expect(lives).toMatchObject([{ deleted: { notDeleted: { objects: 0 } } }]);
+  expect(lives[0]?.deleted?.backups).toHaveLength(1);
+  expect(lives[0]?.deleted?.segments).toBe(lives[0]?.frees.segments);
+  const again = await json<PruneAnswer>(["prune", "--keep-last", "1"]);
+  expect(again.lives).toMatchObject([{ frees: { objects: 0 } }]);
+}
 
 for (const { name, requirements, start } of realStores) {
   describeWith(requirements, `with an encrypted repository in ${name}`, () => {
@@ -33,6 +44,7 @@ for (const { name, requirements, start } of realStores) {
         [[], end],
       ] as const;
       for (const [index, [args, digests]] of targets.entries()) {
+        if (args.length === 0) await pruneToOne(json);
         const restored = await restore(`restored-${index}`, ...args);
         expect(await digestsOf(restored), args.join(" ")).toEqual(digests);
         await restored.stop("immediate");

@@ -1,14 +1,14 @@
 import type { BlobBatchClient, ContainerClient } from "@azure/storage-blob";
 import { isPgarkError, throwIfAborted } from "../../../errors.ts";
 import type { PgarkError } from "../../../errors.ts";
+import { deleteSingly } from "../../delete-singly.ts";
+import { throwUndeleted } from "../../undeleted.ts";
 import { answerError } from "./azure-errors.ts";
 import { abortable } from "./azure-requests.ts";
 import type { AzureRequests } from "./azure-requests.ts";
 
 /** The most that the service takes in one batch. */
 const batchSize = 256;
-/** Single deletions on their way at a time, where there are no batches. */
-const lanes = 16;
 
 export interface AzureDeleterOptions {
   readonly container: ContainerClient;
@@ -29,12 +29,14 @@ export class AzureDeleter {
   }
 
   async delete(keys: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+    const refusals = new Map<string, PgarkError>();
     for (let index = 0; index < keys.length; index += batchSize) {
       throwIfAborted(signal, "delete object");
       const left = new Set(keys.slice(index, index + batchSize));
       if (left.size > 1 && this.#batchesAllowed) await this.#deleteBatch(left, signal);
-      await this.#deleteSingly([...left], signal);
+      await deleteSingly([...left], { refusals, deleteOne: (key, stop) => this.#deleteOne(key, stop), signal });
     }
+    throwUndeleted(refusals);
   }
 
   /** Takes out of `left` what is gone. What is left then, the service would not take in a batch. */
@@ -67,27 +69,11 @@ export class AzureDeleter {
     }
   }
 
-  async #deleteSingly(keys: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    const left = [...keys];
-    const lane = async (): Promise<void> => {
-      try {
-        for (let key = left.shift(); key !== undefined; key = left.shift()) await this.#deleteOne(key, signal);
-      } finally {
-        left.length = 0; // after a failure the other lanes begin nothing more
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(lanes, keys.length) }, lane));
-  }
-
-  async #deleteOne(key: string, signal: AbortSignal | undefined): Promise<void> {
+  async #deleteOne(key: string, signal: AbortSignal): Promise<void> {
     const { container, requests, prefix } = this.#about;
-    try {
-      await requests.run({ operation: "delete object", key, signal }, () =>
-        container.getBlobClient(prefix + key).delete(abortable(signal)),
-      );
-    } catch (error) {
-      if (!isPgarkError(error, "not-found")) throw error;
-    }
+    await requests.run({ operation: "delete object", key, signal }, () =>
+      container.getBlobClient(prefix + key).delete(abortable(signal)),
+    );
   }
 }
 

@@ -2,9 +2,12 @@ import { open, rmdir, stat, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf, PgarkError, throwIfAborted } from "../../../errors.ts";
+import { isRefusal, throwUndeleted } from "../../undeleted.ts";
 import type {
   ByteRange,
   GetOptions,
+  Leftover,
+  ListedObject,
   ListOptions,
   ObjectInfo,
   ObjectStore,
@@ -12,12 +15,18 @@ import type {
   SignalOption,
   Upload,
 } from "../../object-store.ts";
-import { DurableDirectories } from "./durable-directories.ts";
+import { DurableDirectories, syncDirectory } from "./durable-directories.ts";
 import { publish } from "./durable-write.ts";
 import { translateFileError } from "./file-errors.ts";
-import { listDirectory, sortedEntries } from "./list-directory.ts";
+import { listDirectory, listNames, sortedEntries } from "./list-directory.ts";
 import type { TemporaryFile } from "./temporary-files.ts";
-import { createTemporaryFile, discard, sweepTemporaryFiles } from "./temporary-files.ts";
+import {
+  createTemporaryFile,
+  discard,
+  leftTemporaryFiles,
+  removeTemporaryFile,
+  sweepTemporaryFiles,
+} from "./temporary-files.ts";
 
 const partSize = 1024 * 1024;
 
@@ -25,6 +34,8 @@ const partSize = 1024 * 1024;
 export class FileStore implements ObjectStore {
   readonly url: string;
   readonly capabilities = { conditionalCreate: true, partSize };
+  /** Temporary files, which do not tell the key that they were for. */
+  readonly leftovers = { list: () => this.#listLeftovers(), remove: (file: Leftover) => this.#removeLeftover(file) };
   readonly #root: string;
   readonly #directories: DurableDirectories;
   #swept = false;
@@ -84,18 +95,12 @@ export class FileStore implements ObjectStore {
     });
   }
 
-  async *list(prefix: string, options: ListOptions = {}): AsyncIterable<ObjectInfo> {
-    let seen = 0;
-    try {
-      for (const info of listDirectory(this.#root, prefix, options.startAfter ?? "")) {
-        // Let signals and timers in: a list of millions is one long run of synchronous calls.
-        if (++seen % 1000 === 0) await new Promise((resolve) => setImmediate(resolve));
-        throwIfAborted(options.signal, "list objects");
-        yield info;
-      }
-    } catch (error) {
-      throw translateFileError("list objects", prefix, error, true);
-    }
+  list(prefix: string, options: ListOptions = {}): AsyncIterable<ObjectInfo> {
+    return this.#listing(prefix, options, listDirectory(this.#root, prefix, options.startAfter ?? ""));
+  }
+
+  listLazily(prefix: string, options: ListOptions = {}): AsyncIterable<ListedObject> {
+    return this.#listing(prefix, options, listNames(this.#root, prefix, options.startAfter ?? ""));
   }
 
   async listFolders(prefix: string, options: SignalOption = {}): Promise<readonly string[]> {
@@ -108,21 +113,45 @@ export class FileStore implements ObjectStore {
   }
 
   async delete(keys: readonly string[], options: SignalOption = {}): Promise<void> {
+    const refusals = new Map<string, PgarkError>();
+    const folders = new Set<string>();
     for (const key of keys) {
       throwIfAborted(options.signal, "delete object");
       const remove = async (): Promise<void> => {
-        await unlink(this.#pathOf(key)).catch((error: unknown) => {
+        const file = this.#pathOf(key);
+        await unlink(file).catch((error: unknown) => {
           // Not there; or the key names a folder or goes through a file, so that no object of this name can be.
           if (!["ENOENT", "ENOTDIR", "EISDIR"].includes(errnoOf(error) ?? "")) throw error;
         });
-        await this.#removeEmptyFolders(path.dirname(this.#pathOf(key)));
+        folders.add(path.dirname(file));
       };
-      await this.#writing(key, remove, "delete object");
+      try {
+        await this.#writing(key, remove, "delete object");
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        refusals.set(key, error);
+      }
     }
+    for (const folder of folders) await this.#writing(folder, () => this.#tidyFolders(folder), "delete object");
+    throwUndeleted(refusals);
   }
 
   async close(): Promise<void> {
     // nothing is held open
+  }
+
+  async *#listing<T>(prefix: string, { signal }: SignalOption, found: Iterable<T>): AsyncIterable<T> {
+    let seen = 0;
+    try {
+      for (const each of found) {
+        // Let signals and timers in: a list of millions is one long run of synchronous calls.
+        if (++seen % 1000 === 0) await new Promise((resolve) => setImmediate(resolve));
+        throwIfAborted(signal, "list objects");
+        yield each;
+      }
+    } catch (error) {
+      throw translateFileError("list objects", prefix, error, true);
+    }
   }
 
   async #write(key: string, options: PutOptions, fill: (file: TemporaryFile) => Promise<void>): Promise<void> {
@@ -152,15 +181,31 @@ export class FileStore implements ObjectStore {
     });
   }
 
-  /** An empty folder is no object; it goes with its last file. Losing a race against a new file is fine. */
-  async #removeEmptyFolders(folder: string): Promise<void> {
-    for (let current = folder; current.startsWith(`${this.#root}${path.sep}`); current = path.dirname(current)) {
+  async *#listLeftovers(): AsyncIterable<Leftover> {
+    yield* await this.#reading("list unfinished files", this.#root, () => leftTemporaryFiles(this.#root));
+  }
+
+  async #removeLeftover(file: Leftover): Promise<void> {
+    await this.#writing(file.key, () => removeTemporaryFile(this.#root, file.id), "delete unfinished file");
+  }
+
+  /**
+   * Makes deletions in a folder durable. An empty folder is no object; it goes with its last file, and so do those above it.
+   * Losing a race against a new file is fine.
+   */
+  async #tidyFolders(folder: string): Promise<void> {
+    let current = folder;
+    for (; current.startsWith(`${this.#root}${path.sep}`); current = path.dirname(current)) {
       try {
         await rmdir(current);
-      } catch {
-        return;
+      } catch (error) {
+        if (errnoOf(error) !== "ENOENT") break;
       }
     }
+    await syncDirectory(current).catch((error: unknown) => {
+      // It went away, or is no folder: then nothing was deleted in it.
+      if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) throw error;
+    });
   }
 
   #pathOf(key: string): string {

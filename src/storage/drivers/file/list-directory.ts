@@ -2,8 +2,9 @@ import type { Dirent } from "node:fs";
 import { readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { errnoOf } from "../../../errors.ts";
-import type { ObjectInfo } from "../../object-store.ts";
-import { compareKeys } from "../../compare-keys.ts";
+import type { ListedObject, ObjectInfo } from "../../object-store.ts";
+import { compareKeys, sortKeys } from "../../compare-keys.ts";
+import { translateFileError } from "./file-errors.ts";
 import { temporaryFolder } from "./temporary-files.ts";
 
 /**
@@ -11,20 +12,29 @@ import { temporaryFolder } from "./temporary-files.ts";
  * level. Synchronous calls: a stat through the thread pool costs ten times as much, and a repository has millions of files.
  */
 export function* listDirectory(root: string, prefix: string, startAfter: string): Generator<ObjectInfo> {
+  for (const { info } of listNames(root, prefix, startAfter)) {
+    const found = info();
+    if (found !== undefined) yield found;
+  }
+}
+
+/** As `listDirectory`, but with a stat only for those files whose details are asked for: names alone take a fifth of the time. */
+export function* listNames(root: string, prefix: string, startAfter: string): Generator<ListedObject> {
   const slash = prefix.lastIndexOf("/");
   yield* walk(root, prefix.slice(0, slash + 1), prefix, startAfter);
 }
 
-function* walk(root: string, folder: string, prefix: string, startAfter: string): Generator<ObjectInfo> {
+function* walk(root: string, folder: string, prefix: string, startAfter: string): Generator<ListedObject> {
+  // What holds for a folder's own key holds for all below it, and need not be asked again for each of many files.
+  const isWanted = folder.startsWith(prefix) && compareKeys(folder, startAfter) > 0;
   for (const entry of sortedEntries(root, folder)) {
     const key = folder + entry;
     if (entry.endsWith("/")) {
       const mayHold = key.startsWith(prefix) || prefix.startsWith(key);
       // Everything below a folder sorts before "folder0" ("0" follows "/"), so a whole folder can be passed over.
       if (mayHold && compareKeys(`${key.slice(0, -1)}0`, startAfter) > 0) yield* walk(root, key, prefix, startAfter);
-    } else if (key.startsWith(prefix) && compareKeys(key, startAfter) > 0) {
-      const info = infoOf(root, key);
-      if (info !== undefined) yield info;
+    } else if (isWanted || (key.startsWith(prefix) && compareKeys(key, startAfter) > 0)) {
+      yield { key, info: () => infoOf(root, key) };
     }
   }
 }
@@ -32,11 +42,11 @@ function* walk(root: string, folder: string, prefix: string, startAfter: string)
 /** Names in byte order as they stand in keys: folders with their slash, so that "a.b" comes before "a/". */
 export function sortedEntries(root: string, folder: string): readonly string[] {
   try {
-    return readdirSync(path.join(root, folder), { withFileTypes: true })
+    const parts = readdirSync(path.join(root, folder), { withFileTypes: true })
       .filter((entry) => !(folder === "" && entry.name === temporaryFolder))
       .map((entry) => keyPart(entry))
-      .filter((part) => part !== undefined)
-      .sort(compareKeys);
+      .filter((part) => part !== undefined);
+    return sortKeys(parts);
   } catch (error) {
     // ENOTDIR: the prefix goes through a file; nothing can lie below it.
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];
@@ -60,6 +70,6 @@ function infoOf(root: string, key: string): ObjectInfo | undefined {
     return { key, size: found.size, modified: found.mtime };
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined; // deleted since the directory was read
-    throw error;
+    throw translateFileError("list objects", key, error, true); // it may be asked for far from where the list is made
   }
 }

@@ -4,6 +4,7 @@ import { open, readdir, stat, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { errnoOf } from "../../../errors.ts";
+import type { Leftover } from "../../object-store.ts";
 import { createDirectory, fileMode } from "./directories.ts";
 import { syncDirectory } from "./durable-directories.ts";
 
@@ -56,6 +57,33 @@ export async function sweepTemporaryFiles(root: string, own: TemporaryFile): Pro
   } catch {
     // somebody else sweeps too, or may not; nothing depends on it
   }
+}
+
+/** Unfinished files, all but those whose writer is seen at work from here. */
+export async function leftTemporaryFiles(root: string): Promise<readonly Leftover[]> {
+  const folder = path.join(root, temporaryFolder);
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  });
+  const found: Leftover[] = [];
+  for (const name of names.filter((each) => !isWrittenHere(each))) {
+    const info = await stat(path.join(folder, name)).catch(() => undefined); // finished meanwhile
+    if (info !== undefined) found.push({ key: `${temporaryFolder}/${name}`, id: name, modified: info.mtime });
+  }
+  return found;
+}
+
+export async function removeTemporaryFile(root: string, name: string): Promise<void> {
+  await unlink(path.join(root, temporaryFolder, path.basename(name))).catch((error: unknown) => {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  });
+}
+
+/** Whether a process that can be seen from here may be writing the file. */
+function isWrittenHere(name: string): boolean {
+  const [space] = name.split(".");
+  return space !== unknownSpace && space === processSpace() && !isLeftHere(name);
 }
 
 /** Whether a process that could be seen from here wrote the file, and is gone. */

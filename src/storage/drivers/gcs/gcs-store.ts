@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { crc32c } from "@node-rs/crc32";
 import { isPgarkError, PgarkError, throwIfAborted } from "../../../errors.ts";
+import { deleteSingly } from "../../delete-singly.ts";
+import { throwUndeleted } from "../../undeleted.ts";
 import type {
   GetOptions,
   ListOptions,
@@ -25,8 +27,6 @@ import { GcsUpload } from "./gcs-upload.ts";
 
 /** Where speed peaks; a multiple of the 256 KiB that sessions count in. */
 const partSize = 8 * 1024 * 1024;
-/** There is no request that deletes many, so they go side by side. */
-const deleteLanes = 16;
 const pageSize = "1000";
 /** What metadata every object carries: who wrote it, so that a writer whose answer was lost knows its own work. */
 const tokenName = "pgark-write";
@@ -137,22 +137,9 @@ export class GcsStore implements ObjectStore {
 
   async delete(keys: readonly string[], options: SignalOption = {}): Promise<void> {
     throwIfAborted(options.signal, "delete object");
-    const failed = new AbortController();
-    const signal = options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal]);
-    const rest = keys.values();
-    const lane = async (): Promise<void> => {
-      for (const key of rest) await this.#deleteOne(key, signal);
-    };
-    const lanes = Array.from({ length: Math.min(deleteLanes, keys.length) }, () =>
-      lane().catch((error: unknown) => {
-        failed.abort(error); // the others need not go on
-        throw error;
-      }),
-    );
-    const outcomes = await Promise.allSettled(lanes);
-    if (outcomes.every(({ status }) => status === "fulfilled")) return;
-    throwIfAborted(options.signal, "delete object");
-    throw failed.signal.reason;
+    const refusals = new Map<string, PgarkError>();
+    await deleteSingly(keys, { ...options, refusals, deleteOne: (key, signal) => this.#deleteOne(key, signal) });
+    throwUndeleted(refusals);
   }
 
   async close(): Promise<void> {

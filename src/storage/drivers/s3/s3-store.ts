@@ -1,16 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { Readable } from "node:stream";
-import {
-  DeleteObjectsCommand,
-  GetObjectCommand,
-  HeadObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-} from "@aws-sdk/client-s3";
+import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand } from "@aws-sdk/client-s3";
 import type { HeadObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { isPgarkError, PgarkError, throwIfAborted } from "../../../errors.ts";
 import type {
   GetOptions,
+  Leftovers,
   ListOptions,
   ObjectInfo,
   ObjectStore,
@@ -19,11 +14,15 @@ import type {
   StoreCapabilities,
   Upload,
 } from "../../object-store.ts";
+import { throwUndeleted } from "../../undeleted.ts";
 import { readBody } from "./s3-body.ts";
 import { abortable, createS3Client } from "./s3-client.ts";
 import { statusOf } from "./s3-errors.ts";
+import { deleteObjects, whyVersionsStay } from "./s3-delete.ts";
 import { S3Fields, tokenName } from "./s3-fields.ts";
+import { s3Leftovers } from "./s3-leftovers.ts";
 import { S3Caller } from "./s3-retry.ts";
+import type { S3Requests } from "./s3-requests.ts";
 import { parseS3Url } from "./s3-settings.ts";
 import type { S3Settings } from "./s3-settings.ts";
 import { defaultTuning } from "./s3-tuning.ts";
@@ -54,6 +53,8 @@ export class S3Store implements ObjectStore {
   readonly #caller: S3Caller;
   readonly #fields: S3Fields;
   readonly #silenceMs: number;
+  readonly #about: S3Requests;
+  readonly leftovers: Leftovers;
   #bucketSeen = false;
 
   constructor(settings: S3Settings, client: S3Client, tuning: S3Tuning) {
@@ -64,6 +65,8 @@ export class S3Store implements ObjectStore {
     this.#caller = new S3Caller(client, tuning);
     this.#fields = new S3Fields(settings);
     this.#silenceMs = tuning.silenceMs;
+    this.#about = { client, caller: this.#caller, fields: this.#fields, settings };
+    this.leftovers = s3Leftovers(this.#about);
   }
 
   async put(key: string, body: Uint8Array, options: PutOptions): Promise<void> {
@@ -130,9 +133,16 @@ export class S3Store implements ObjectStore {
 
   async delete(keys: readonly string[], options: SignalOption = {}): Promise<void> {
     throwIfAborted(options.signal, "delete object");
+    const refusals = new Map<string, PgarkError>();
     for (let index = 0; index < keys.length; index += deleteBatch) {
-      await this.#deleteBatch(keys.slice(index, index + deleteBatch), options);
+      const batch = keys.slice(index, index + deleteBatch);
+      await deleteObjects(this.#about, batch, { ...options, refusals });
     }
+    throwUndeleted(refusals);
+  }
+
+  whyDeletedStays(options: SignalOption = {}): Promise<string | undefined> {
+    return whyVersionsStay(this.#about, options);
   }
 
   async close(): Promise<void> {
@@ -217,21 +227,6 @@ export class S3Store implements ObjectStore {
       operation: "look up object",
       object: key,
       cause: error,
-    });
-  }
-
-  async #deleteBatch(keys: readonly string[], { signal }: SignalOption): Promise<void> {
-    const { bucket, prefix } = this.#settings.url;
-    const Delete = { Objects: keys.map((key) => ({ Key: prefix + key })), Quiet: true };
-    const command = new DeleteObjectsCommand({ Bucket: bucket, Delete, ...this.#fields.any });
-    await this.#caller.call({ operation: "delete object", key: keys[0] ?? "", signal }, async () => {
-      const { Errors = [] } = await this.#client.send(command, abortable(signal));
-      // The service answers 200 and says inside which objects it did not delete.
-      const failed = Errors.find(({ Code }) => Code !== "NoSuchKey");
-      if (failed === undefined) return;
-      throw Object.assign(new Error(`${failed.Key?.slice(prefix.length)}: ${failed.Message ?? failed.Code}`), {
-        name: failed.Code ?? "InternalError",
-      });
     });
   }
 

@@ -3,7 +3,7 @@ import type { Lsn } from "../postgres/lsn.ts";
 import { segmentNumberOfLsn } from "../postgres/wal-file-name.ts";
 import { timelineId } from "../postgres/timeline.ts";
 import type { TimelineId } from "../postgres/timeline.ts";
-import type { Catalog } from "../repository/catalog.ts";
+import type { Catalog } from "./catalog.ts";
 
 /** One timeline's part of the way to a target timeline. */
 export interface PathLeg {

@@ -1,7 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { timelineId } from "../../src/postgres/timeline.ts";
-import { forkFromPath, knownTimelines, latestTimeline, legAt, timelinePath } from "../../src/restore/timeline-path.ts";
-import { at, buildCatalog } from "./archive-builder.ts";
+import {
+  forkFromPath,
+  knownTimelines,
+  latestTimeline,
+  legAt,
+  timelinePath,
+} from "../../src/repository/timeline-path.ts";
+import { at, buildCatalog } from "../restore/archive-builder.ts";
 
 const catalog = buildCatalog({
   histories: {
