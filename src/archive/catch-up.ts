@@ -50,7 +50,7 @@ export async function* missingWal(
     for await (const entry of listWalFiles(from, identity, { signal, startAt: begin })) {
       while (next.done !== true && isBefore(next.value.place, entry.place)) next = await there.next();
       if (next.done !== true && next.value.place === entry.place) continue;
-      if (isBefore(first.place, entry.place) && entry.modified >= since) yield entry;
+      if (entry.modified >= since) yield entry;
     }
   } finally {
     await there.return(undefined);

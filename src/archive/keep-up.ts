@@ -33,16 +33,24 @@ interface State {
   lagging: Lagging | undefined;
   /** others that could not be asked when it was compared last */
   readonly unasked: Set<RepositoryMember>;
+  /** whether it is being compared */
+  trying: boolean;
   failures: number;
   /** whether the log says already that it lags */
   told: boolean;
   wake: () => void;
 }
 
-interface Brought {
-  copied: number;
-  /** files that nobody could bring */
+/** One repository that is brought what another has. */
+interface Job {
+  readonly from: Repository;
+  readonly to: Repository;
+  readonly member: RepositoryMember;
+  readonly since: Date;
+  readonly startAt: string | undefined;
+  /** files that nobody could bring yet */
   readonly lost: Set<string>;
+  readonly signal: AbortSignal;
 }
 
 /** So many names of files that nobody can bring are held. */
@@ -63,6 +71,7 @@ export class KeepUp {
       member,
       lagging: options.members.length > 1 ? { startAt: undefined } : undefined,
       unasked: new Set(),
+      trying: false,
       failures: 0,
       told: false,
       wake: () => undefined,
@@ -71,7 +80,7 @@ export class KeepUp {
 
   /** Whether a repository is not known to be level with the others. */
   get busy(): boolean {
-    return this.#states.some(({ lagging, member }) => lagging !== undefined || member.pending > 0);
+    return this.#states.some(({ lagging, trying, member }) => lagging !== undefined || trying || member.pending > 0);
   }
 
   /** Throws, once, that a repository was found to hold other content than was acknowledged. */
@@ -120,6 +129,7 @@ export class KeepUp {
     const { log, identity } = this.#options;
     // What is left behind from now on is to be compared again.
     state.lagging = undefined;
+    state.trying = true;
     let answers = false;
     try {
       const to = await untilAborted(member.open(), signal);
@@ -141,6 +151,8 @@ export class KeepUp {
       state.failures++;
       // When it was another repository that failed, or a file, new ones may well go there.
       if (!answers) member.away ??= error;
+    } finally {
+      state.trying = false;
     }
   }
 
@@ -155,48 +167,42 @@ export class KeepUp {
 
   /** From each of the others in turn; one that fails does not keep it from the next. */
   async #catchUp(state: State, to: Repository, startAt: string | undefined, signal: AbortSignal): Promise<void> {
-    const done: Brought = { copied: 0, lost: new Set() };
-    let failed: { readonly error: unknown } | undefined;
-    for (const source of this.#options.members) {
-      if (source === state.member) continue;
-      const from =
-        source.away === undefined ? await untilAborted(source.open(), signal).catch(() => undefined) : undefined;
+    const { members, now, log } = this.#options;
+    const { member } = state;
+    const since = new Date(now().getTime() - catchUpMs);
+    const lost = new Set<string>();
+    const failures: unknown[] = [];
+    for (const source of members) {
+      if (source === member) continue;
+      const opening = source.away === undefined ? untilAborted(source.open(), signal) : undefined;
+      const from = await opening?.catch(() => undefined);
       throwIfAborted(signal, "catch up");
       if (from === undefined) state.unasked.add(source);
-      else await this.#bringAll(from, state.member, to, startAt, done, signal).catch((error) => (failed ??= { error }));
+      else {
+        const job: Job = { from, member, to, since, startAt, lost, signal };
+        await this.#bringAll(job).catch((error: unknown) => failures.push(error));
+      }
     }
-    const { log } = this.#options;
-    if (done.copied > 0) log.info(`${state.member.url} was brought ${done.copied} WAL files that it lacked`);
-    if (failed !== undefined) throw failed.error;
-    if (done.lost.size > 0) log.warn(lostText(state.member, done.lost));
+    if (failures.length > 0) throw failures[0];
+    if (lost.size > 0) log.warn(lostText(member, lost));
   }
 
-  async #bringAll(
-    from: Repository,
-    member: RepositoryMember,
-    to: Repository,
-    startAt: string | undefined,
-    done: Brought,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { identity, now } = this.#options;
-    const since = new Date(now().getTime() - catchUpMs);
-    for await (const { name } of missingWal(from, to, identity, { since, startAt, signal })) {
-      const outcome = await this.#bring(from, member, to, name, since, signal);
-      if (outcome === "copied") done.copied++;
-      if (outcome !== "lost") done.lost.delete(name);
-      else if (done.lost.size < mostLost) done.lost.add(name);
+  async #bringAll(job: Job): Promise<void> {
+    const { from, to, lost, member } = job;
+    let copied = 0;
+    try {
+      for await (const { name } of missingWal(from, to, this.#options.identity, job)) {
+        const outcome = await this.#bring(job, name);
+        if (outcome === "copied") copied++;
+        if (outcome !== "lost") lost.delete(name);
+        else if (lost.size < mostLost) lost.add(name);
+      }
+    } finally {
+      if (copied > 0) this.#options.log.info(`${member.url} was brought ${copied} WAL files that it lacked`);
     }
   }
 
-  async #bring(
-    from: Repository,
-    member: RepositoryMember,
-    to: Repository,
-    name: string,
-    since: Date,
-    signal: AbortSignal,
-  ): Promise<"copied" | "unwanted" | "lost"> {
+  async #bring({ from, to, member, since, signal }: Job, name: string): Promise<"copied" | "unwanted" | "lost"> {
     const { identity, host, storeFromDisk, log } = this.#options;
     if (canCopy(from, to, name)) {
       try {

@@ -179,6 +179,7 @@ class Pusher {
         })
         .finally(() => {
           this.#underWay.delete(name);
+          this.#lastWork = this.#options.now();
           this.#wake.now();
         });
       this.#underWay.set(name, work);

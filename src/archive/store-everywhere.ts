@@ -70,7 +70,8 @@ export async function storeEverywhere(options: StoreEverywhereOptions): Promise<
     openGraceMs,
   );
   const ready = opened.flatMap((result) => (result?.status === "fulfilled" ? [result.value] : []));
-  requireQuorum(taking, opened, options);
+  // Fewer than must have it take it all the same: better in some than in none until PostgreSQL asks again.
+  if (ready.length === 0) throw tooFew(taking, opened, options);
 
   const ways = await send(ready, options);
   const results = await settleQuorum(
@@ -80,11 +81,12 @@ export async function storeEverywhere(options: StoreEverywhereOptions): Promise<
   );
   throwConflict(results);
   const stored = results.flatMap((result) => (result?.status === "fulfilled" ? [result.value] : []));
-  requireQuorum(
-    ready.map(({ member }) => member),
-    results,
-    options,
-  );
+  if (stored.length < quorum) {
+    const outcomes = taking.map(
+      (member, index) => results[ready.findIndex((one) => one.member === member)] ?? opened[index],
+    );
+    throw tooFew(taking, outcomes, options, stored.length);
+  }
 
   tellOfRest(members, taking, opened, options);
   for (const [index, way] of ways.entries()) {
@@ -183,20 +185,22 @@ function throwConflict(results: readonly (PromiseSettledResult<unknown> | undefi
   if (conflict?.status === "rejected") throw conflict.reason;
 }
 
-/** @param asked those that the results are of, in their order */
-function requireQuorum(
+/**
+ * Why a file is not acknowledged.
+ * @param results of those that were asked, in their order
+ */
+function tooFew(
   asked: readonly RepositoryMember[],
   results: readonly (PromiseSettledResult<unknown> | undefined)[],
   { members, quorum, name }: StoreEverywhereOptions,
-): void {
-  const done = results.filter((result) => result?.status === "fulfilled").length;
-  if (done >= quorum) return;
+  done = 0,
+): unknown {
   const index = results.findIndex((result) => result?.status === "rejected");
   const failed = results[index];
   const reason: unknown = failed?.status === "rejected" ? failed.reason : undefined;
-  if (members.length === 1 || !isPgarkError(reason)) throw reason;
+  if (members.length === 1 || !isPgarkError(reason)) return reason;
   const of = `${done} of ${members.length} repositories could take it, ${quorum} must`;
-  throw new PgarkError(reason.code, `${asked[index]?.url}: ${reason.message} (${of})`, {
+  return new PgarkError(reason.code, `${asked[index]?.url}: ${reason.message} (${of})`, {
     operation: "push",
     object: name.name,
     cause: reason,

@@ -18,12 +18,11 @@ export class RepositoryMember {
 
   /** The repository; opened again after a failure. */
   async open(): Promise<Repository> {
-    const opening = (this.#opening ??= this.#open());
+    this.#opening ??= this.#open();
     try {
-      return await opening;
+      return await this.#opening;
     } catch (error) {
-      // Others wait for the same attempt: only the first of them to hear of its failure clears the way for another.
-      if (this.#opening === opening) this.#opening = undefined;
+      this.#opening = undefined;
       throw error;
     }
   }

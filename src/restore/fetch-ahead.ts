@@ -123,8 +123,10 @@ class Fetcher {
       this.#moveTo(name, "taken");
     }
     for (const name of present) this.#offered.add(name);
+    // A question that is answered while the folder is read is none any more.
+    const before = new Set(this.#answering.keys());
     for (const question of await this.#spool.questions()) {
-      if (this.#answering.has(question.id)) continue;
+      if (before.has(question.id)) continue;
       this.#moveTo(question.name, "asked");
       const answering = this.#answer(question)
         .catch((error: unknown) => {

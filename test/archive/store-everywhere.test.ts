@@ -2,6 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Behind, StoreEverywhereOptions } from "../../src/archive/store-everywhere.ts";
 import { storeEverywhere } from "../../src/archive/store-everywhere.ts";
+import type { PgarkError } from "../../src/errors.ts";
 import { parseWalFileName } from "../../src/postgres/wal-file-name.ts";
 import { generateKeyPair } from "../../src/repository/keys.ts";
 import { RepositoryMember } from "../../src/repository/members.ts";
@@ -107,14 +108,15 @@ describe("a file for several repositories", () => {
   test.each(cases)("%j with a quorum of %i: %s", async (kinds, quorum, outcome, behind) => {
     const places = await placesThatAre(kinds);
     const self = stage(places, quorum, { graceMs: 10_000 });
-    const storing = self.store(segment(1));
-    if (typeof outcome === "string") await expect(storing).rejects.toMatchObject({ code: outcome });
-    else expect(await storing).toHaveLength(outcome);
+    const stored = await self.store(segment(1)).then(
+      ({ length }) => length,
+      (error: unknown) => (error as PgarkError).code,
+    );
+    expect(stored).toBe(outcome);
     expect(self.behind.map(({ member }) => places.findIndex((place) => place.member === member))).toEqual(behind);
-    for (const [index, kind] of kinds.entries()) {
-      if (kind === "unmounted") expect(await places[index]?.wal()).toEqual([]);
-      if (kind === "well") expect(await places[index]?.wal()).toEqual([segment(1)]);
-    }
+    // Whatever becomes of the whole: better in some than in none.
+    const having = await Promise.all(places.map(async ({ wal }) => (await wal()).length));
+    expect(having).toEqual(kinds.map((kind) => (["well", "has", "other"].includes(kind) ? 1 : 0)));
   });
 
   test("the failure names the repository, how many have the file, and how many must", async () => {
@@ -189,9 +191,10 @@ describe("a repository that is slower than the quorum", () => {
     slow.store.gate = new Promise(() => undefined);
     const self = stage([first, second, slow], 2, { mostPending: 3 });
     for (let number = 1; number <= 20; number++) {
-      second.member.away = down();
+      if (number > 3) second.member.away = down();
       await self.store(segment(number));
     }
+    await breathe();
     expect(slow.member.pending).toBe(3);
     expect(await second.wal()).toHaveLength(20);
     expect(second.member.away).toBeUndefined();

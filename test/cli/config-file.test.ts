@@ -57,7 +57,7 @@ describe("pgark.yaml", () => {
   });
 
   test("a key that is like no other one gets the list of all", async () => {
-    expect((await errorOf("zzzzzzzzzz: 1")).hint).toContain("repository, cluster");
+    expect((await errorOf("zzzzzzzzzz: 1")).hint).toContain("repository, repositories");
   });
 
   test.each(["to: latest", "encrypt: true", "config: /x"])("%j is for the command line only", async (text) => {

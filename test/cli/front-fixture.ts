@@ -60,15 +60,18 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs a front, with no PATH to speak of unless `env` has one. */
+/** Runs a front, with no PATH to speak of unless `env` has one. `before`: what its process does, in shell, before it is the front. */
 export function runFront(
   { command: [program, ...options] }: Shell,
   path: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   cwd = "/",
+  before = "",
 ): Ended {
-  const ended = spawnSync(program, [...options, path, ...args], {
+  const front = [...options, path, ...args];
+  const whole = before === "" ? front : [...options, "-c", `${before}; exec "$@"`, "sh", program, ...front];
+  const ended = spawnSync(program, whole, {
     cwd,
     env: { PATH: "/nowhere", ...env },
     encoding: "utf8",

@@ -1,6 +1,8 @@
 import { existsSync, rmSync } from "node:fs";
 import { mkdir, readdir, readFile, realpath, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { SpoolSession } from "../../src/spool/session.ts";
+import { spoolFolder } from "../../src/spool/spool-folder.ts";
 import { temporaryDirectory } from "../helpers/temp.ts";
 import type { Ended, Shell } from "./front-fixture.ts";
 import { fakeNode, installFront, pathOf, runFront, shellProgram } from "./front-fixture.ts";
@@ -17,6 +19,8 @@ export interface Call {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** what the process does, in shell, before it is the front: its number is the same */
+  readonly before?: string;
 }
 
 export interface SceneEnd extends Ended {
@@ -127,6 +131,24 @@ export class Scene implements AsyncDisposable {
     await this.write(join(this.session, "words"), `${words}\n${this.config}\nanswers-1\n`);
   }
 
+  /** The session of a real background process, for the usual call. */
+  async enter(): Promise<SpoolSession> {
+    const session = await SpoolSession.enter(
+      {
+        role: this.role,
+        pgdata: this.pgdata,
+        postmaster: { pid: 4711, started: "1763632800" },
+        spool: spoolFolder(undefined, this.pgdata),
+        words: await this.wordsOf(),
+        configFile: this.config,
+        configuredAt: new Date(),
+      },
+      new Date(),
+    );
+    if (session === undefined) throw new Error("another process answers in this session");
+    return session;
+  }
+
   /** Answers that the file is archived, or fetched. */
   async give(): Promise<void> {
     if (this.role === "push") await this.write(this.answers("done", FILE), "");
@@ -160,7 +182,7 @@ export class Scene implements AsyncDisposable {
     rmSync(this.#called, { force: true });
     const env = { PATH: this.tools, PGARK_NODE: this.#node, CALLED: this.#called, FAKE_END: "exit 100", ...call.env };
     const front = join(this.directory, "install/bin/pgark");
-    const ended = runFront(this.#shell, front, call.args ?? this.args(), env, call.cwd ?? this.pgdata);
+    const ended = runFront(this.#shell, front, call.args ?? this.args(), env, call.cwd ?? this.pgdata, call.before);
     return { ...ended, node: existsSync(this.#called) };
   }
 

@@ -2,6 +2,8 @@ import { existsSync } from "node:fs";
 import { chown, readdir, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { fileVersion, PushSpool } from "../../src/archive/push-spool.ts";
+import { FetchSpool } from "../../src/restore/fetch-spool.ts";
 import { environmentName, optionsOf } from "../../src/cli/options.ts";
 import type { OptionName } from "../../src/cli/options.ts";
 import { shells } from "./front-fixture.ts";
@@ -230,6 +232,20 @@ describe.each(shells.filter(({ present }) => present))("the quick path under $na
   describe("of wal-push", () => {
     const open = (): Promise<Scene> => Scene.open(shell, "push");
 
+    test("believes what the pusher writes, and waits for it", async () => {
+      await using scene = await open();
+      await writeFile(join(scene.pgdata, scene.target), "wal");
+      const session = await scene.enter();
+      await scene.whileWaiting(`[ -f "$session"/answers-*/asked/${FILE} ] && rm "$session/pid"`);
+      expect(scene.run()).toEqual(BY_NODE);
+      expect(await scene.waited()).toBe(1);
+      const spool = new PushSpool(session.folder, scene.pgdata);
+      await spool.acknowledge(FILE, await fileVersion(join(scene.pgdata, scene.target)));
+      expect(scene.run({ env: { PATH: "/nowhere" } })).toEqual(QUICK);
+      await session.giveUp();
+      expect(scene.run()).toEqual(BY_NODE);
+    });
+
     test("needs no program to answer that a file is archived", async () => {
       await using scene = await open();
       await scene.answer();
@@ -334,6 +350,24 @@ describe.each(shells.filter(({ present }) => present))("the quick path under $na
   describe("of wal-fetch", () => {
     const open = (): Promise<Scene> => Scene.open(shell, "fetch");
 
+    test("believes what the prefetcher writes, and waits for it", async () => {
+      await using scene = await open();
+      const session = await scene.enter();
+      const spool = new FetchSpool(session.folder);
+      await spool.begin();
+      await scene.whileWaiting(
+        `for question in "$session"/answers-*/asked/${FILE}.*; do [ -f "$question" ] && rm "$session/pid"; done`,
+      );
+      expect(scene.run()).toEqual(BY_NODE);
+      expect(await scene.waited()).toBe(1);
+      const [question] = await spool.questions();
+      expect(question?.name).toBe(FILE);
+      await writeFile(spool.incoming(FILE), "verified");
+      await spool.offer(FILE);
+      expect(scene.run()).toEqual(QUICK);
+      expect(await readFile(join(scene.pgdata, scene.target), "utf8")).toBe("verified");
+    });
+
     test("moves the file into place, so that it is used once", async () => {
       await using scene = await open();
       await scene.answer();
@@ -383,7 +417,7 @@ describe.each(shells.filter(({ present }) => present))("the quick path under $na
     describe("when a process of its number was answered before it", () => {
       /** The shell that becomes the front leaves the old answer first. */
       const answeredBefore = (scene: Scene, folder: string): Call => ({
-        env: { BEFORE: `: >'${scene.answers(folder)}/${FILE}.'$$` },
+        before: `: >'${scene.answers(folder, FILE)}'.$$`,
       });
 
       test("does not believe that the file is absent", async () => {
@@ -409,7 +443,7 @@ describe.each(shells.filter(({ present }) => present))("the quick path under $na
         await scene.begin();
         await scene.live();
         const call = answeredBefore(scene, "absent");
-        expect(scene.run({ env: { ...call.env, PATH: "/nowhere" } })).toMatchObject({ code: 0, node: true });
+        expect(scene.run({ ...call, env: { PATH: "/nowhere" } })).toMatchObject({ code: 0, node: true });
       });
     });
 

@@ -6,7 +6,14 @@ import { environmentName, OPTION_NAMES, OPTIONS, optionSpec, optionsOf } from ".
 import type { OptionName } from "../../src/cli/options.ts";
 import { ValueError } from "../../src/cli/parse-values.ts";
 import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
-import { hostKeyPath, required, resolveSettings } from "../../src/cli/settings.ts";
+import {
+  hostKeyPath,
+  mainRepository,
+  quorumOf,
+  repositoriesOf,
+  required,
+  resolveSettings,
+} from "../../src/cli/settings.ts";
 import type { Settings } from "../../src/cli/settings.ts";
 import { temporaryDirectory } from "../helpers/temp.ts";
 import { testIo } from "./test-io.ts";
@@ -120,6 +127,73 @@ test("the host key lies beside the configuration, named for its cluster", async 
     join(directory.path, "main.host-key"),
   );
   expect(hostKeyPath(await settingsOf(["backup", "--host-key-file", "/k"]), "main")).toBe("/k");
+});
+
+describe("one repository or several", () => {
+  /** What a run would archive to, with these lines in pgark.yaml. */
+  async function repositories(
+    yaml: string,
+    argv: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Settings> {
+    await using directory = await temporaryDirectory();
+    const config = join(directory.path, "pgark.yaml");
+    await writeFile(config, yaml);
+    return await settingsOf(["wal-push", "x", ...argv], { ...env, PGARK_CONFIG: config });
+  }
+  const flag = (name: string, value: string): readonly string[] => [`--${name}`, value];
+
+  const cases: readonly [yaml: string, argv: readonly string[], env: Record<string, string>, all: readonly string[]][] =
+    [
+      ["repository: /a", [], {}, ["/a"]],
+      ["repositories: [/a, /b]", [], {}, ["/a", "/b"]],
+      ["repositories: /a, /b", [], {}, ["/a", "/b"]],
+      ["repositories: [/a, /b]", flag("repository", "/c"), {}, ["/c"]],
+      ["repositories: [/a, /b]", [], { PGARK_REPOSITORY: "/c" }, ["/c"]],
+      ["repository: /a", [], { PGARK_REPOSITORIES: "/b,/c" }, ["/b", "/c"]],
+      ["", flag("repositories", "/b,/c"), { PGARK_REPOSITORY: "/a" }, ["/b", "/c"]],
+      ["", flag("repository", "/a"), { PGARK_REPOSITORIES: "/b,/c" }, ["/a"]],
+      ["repositories: [/a, /b]", [...flag("repositories", "/c"), ...flag("repositories", "/d")], {}, ["/c", "/d"]],
+    ];
+  test.each(cases)("%j, flags %j, environment %j: %j", async (yaml, argv, env, all) => {
+    const settings = await repositories(yaml, argv, env);
+    expect(repositoriesOf(settings)).toEqual(all);
+    expect(mainRepository(settings)).toBe(all[0]);
+    expect(quorumOf(settings)).toBe(all.length);
+  });
+
+  test("both said in the same place is a question that pgark does not answer", async () => {
+    for (const settings of [
+      await repositories("repository: /a\nrepositories: [/a, /b]"),
+      await repositories("", [...flag("repository", "/a"), ...flag("repositories", "/a,/b")]),
+      await repositories("", [], { PGARK_REPOSITORY: "/a", PGARK_REPOSITORIES: "/a,/b" }),
+    ])
+      expect(() => repositoriesOf(settings)).toThrow("both set");
+  });
+
+  test("none at all is refused, however it is written, for nothing can be archived there", async () => {
+    await expect(repositories("repositories: []")).rejects.toMatchObject({ code: "usage" });
+    await expect(repositories("", flag("repositories", ","))).rejects.toMatchObject({ code: "usage" });
+    await expect(repositories("", [], { PGARK_REPOSITORIES: " , " })).rejects.toMatchObject({ code: "usage" });
+    const settings = await repositories("cluster: main");
+    expect(() => repositoriesOf(settings)).toThrow("repository is not set");
+    expect(() => quorumOf(settings)).toThrow("repository is not set");
+  });
+
+  test("one that is named twice would count twice, and is refused", async () => {
+    await expect(repositories("repositories: [/a, /b, /a]")).rejects.toMatchObject({ code: "usage" });
+  });
+
+  test("a quorum is what is said, and no more than there are", async () => {
+    const yaml = "repositories: [/a, /b, /c]\nquorum: 2";
+    expect(quorumOf(await repositories(yaml))).toBe(2);
+    expect(quorumOf(await repositories(yaml, flag("quorum", "1")))).toBe(1);
+    const settings = await repositories(yaml, flag("quorum", "4"));
+    expect(() => quorumOf(settings)).toThrow("a quorum of 4 cannot be met by 3 repositories");
+    const one = await repositories(yaml, flag("repository", "/a"));
+    expect(() => quorumOf(one)).toThrow("a quorum of 2 cannot be met by one repository");
+    await expect(repositories(yaml, flag("quorum", "0"))).rejects.toMatchObject({ code: "usage" });
+  });
 });
 
 describe("the table of options", () => {

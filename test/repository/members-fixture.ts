@@ -22,7 +22,7 @@ export class FickleStore extends MemoryStore {
   /** whether nothing works */
   isDown = false;
   /** while set, writes fail with it */
-  refusal: unknown;
+  refusal: PgarkError | undefined;
   /** writes wait for it */
   gate: Promise<void> | undefined;
   lists = 0;

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -35,7 +36,7 @@ class World {
   readonly #stage: FetchStage;
   readonly #processes: Fetching[] = [];
   /** how many segments of each timeline the archive holds */
-  #archived = 4;
+  #archived = 2;
   #timeline = 1;
   #position = 2;
   #questions = 0;
@@ -43,8 +44,10 @@ class World {
   readonly #waiting = new Map<number, { readonly name: string; readonly before: ReadonlySet<Load> }>();
   /** loads that the archive answered with "there is none" */
   readonly #absent: Load[] = [];
-  /** what recovery was given */
-  readonly answers = { taken: 0, absent: 0, declined: 0 };
+  /** how many files recovery took */
+  taken = 0;
+  /** what must never be */
+  readonly wrong: string[] = [];
 
   constructor(stage: FetchStage) {
     this.#stage = stage;
@@ -89,15 +92,23 @@ class World {
         throw new Error("no such step");
     }
     await this.#stage.breathe();
-    await this.check();
+    await this.#look();
   }
 
   /** Waits for what must follow a question: a load, or an answer. */
   async #untilBusy(): Promise<void> {
     const idle = (): boolean => this.#processes.every(({ pending }) => pending.length === 0);
-    const unanswered = (): boolean =>
-      [...this.#waiting].some(([number, { name }]) => this.#stage.answer(name, number) === undefined);
-    while (idle() && unanswered()) await this.#stage.breathe();
+    const unanswered = (): (readonly [number, string])[] =>
+      [...this.#waiting].flatMap(([number, { name }]) =>
+        this.#stage.answer(name, number) === undefined ? [[number, name] as const] : [],
+      );
+    while (idle() && unanswered().length > 0) {
+      // As the front does when its question is gone, and the answer too: a process that ended took its files with it.
+      for (const [number, name] of unanswered()) {
+        if (!existsSync(this.#stage.spool("asked", `${name}.${number}`))) await this.#stage.ask(name, number);
+      }
+      await this.#stage.breathe();
+    }
   }
 
   async #settle({ which, fails }: Step & { kind: "settle" }): Promise<void> {
@@ -121,8 +132,11 @@ class World {
     const name = segment(this.#position, this.#timeline);
     const present = await this.#stage.list("wal");
     if (present.includes(name)) {
-      expect(await this.#stage.take(name)).toBe(contentOf(name));
-      this.answers.taken++;
+      // It may be withdrawn at this moment: then node fetches it.
+      const content = await this.#stage.take(name).catch(() => undefined);
+      if (content === undefined) return;
+      if (content !== contentOf(name)) this.wrong.push(`${name} was taken with "${content}"`);
+      this.taken++;
       this.#position++;
     } else if (![...this.#waiting.values()].some((question) => question.name === name)) {
       const number = ++this.#questions;
@@ -132,18 +146,19 @@ class World {
     }
   }
 
-  async check(): Promise<void> {
+  async #look(): Promise<void> {
     await this.#readAnswers();
     const loads = this.#processes.flatMap((process) => process.pending).filter(({ asked }) => asked).length;
     const present = await this.#stage.list("wal");
     for (const name of present) {
       // It may have been removed since.
       const content = await readFile(this.#stage.spool("wal", name), "utf8").catch(() => contentOf(name));
-      expect({ name, content }).toEqual({ name, content: contentOf(name) });
-      expect({ name, archived: this.#isArchived(name) }).toEqual({ name, archived: true });
+      if (content !== contentOf(name)) this.wrong.push(`${name} is offered with "${content}"`);
+      if (!this.#isArchived(name)) this.wrong.push(`${name} is offered and not archived`);
     }
     const waiting = (await this.#stage.list("asked")).length;
-    expect(present.length).toBeLessThanOrEqual(WINDOW + 1 + IN_FLIGHT + loads + waiting);
+    if (present.length > WINDOW + 1 + IN_FLIGHT + loads + waiting)
+      this.wrong.push(`${present.length} files are offered`);
   }
 
   /** Only a load that began after the question may say that there is no such file. */
@@ -153,24 +168,16 @@ class World {
       if (answer === undefined) continue;
       if (answer === "absent") {
         const own = this.#absent.filter((load) => load.name === name && load.asked && !before.has(load));
-        expect({ name, own: own.length > 0 }).toEqual({ name, own: true });
+        if (own.length === 0) this.wrong.push(`${name} was said to be absent without looking`);
       }
-      if (answer !== "there") this.answers[answer]++;
       this.#waiting.delete(number);
     }
   }
 
-  /** Stops all processes; who waits for a load begins another one when that fails. */
   async end(): Promise<void> {
-    for (const { abort } of this.#processes) abort();
-    let over = false;
-    void Promise.allSettled(this.#processes.map(({ end }) => end)).then(() => (over = true));
-    while (!over) {
-      for (const load of this.#processes.flatMap((process) => [...process.pending])) load.fail();
-      await this.#stage.breathe();
-    }
+    await this.#stage.endAll();
     const left = await readdir(this.#stage.session.folder, { recursive: true });
-    expect(left.filter((path) => /^(wal\/|incoming)/.test(path))).toEqual([]);
+    this.wrong.push(...left.filter((path) => /^(wal\/|incoming)/.test(path)));
   }
 }
 
@@ -178,19 +185,21 @@ test(
   "whatever happens in whatever order, only whole files are offered, few of them, and absence is never remembered",
   { timeout: 120_000 },
   async () => {
-    const seen = { taken: 0, absent: 0, declined: 0 };
+    let taken = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 15, maxLength: 50 }), async (steps) => {
         await using stage = await FetchStage.open();
         const world = new World(stage);
-        for (const one of steps) await world.do(one);
+        for (const one of steps) {
+          await world.do(one);
+          expect(world.wrong).toEqual([]);
+        }
         await world.end();
-        seen.taken += world.answers.taken;
-        seen.absent += world.answers.absent;
-        seen.declined += world.answers.declined;
+        expect(world.wrong).toEqual([]);
+        taken += world.taken;
       }),
-      { numRuns: 30 },
+      { numRuns: 20 },
     );
-    console.log(JSON.stringify(seen));
+    expect(taken).toBeGreaterThan(0);
   },
 );

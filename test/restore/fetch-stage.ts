@@ -66,15 +66,20 @@ export class FetchStage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.endAll();
+    await this.#directory[Symbol.asyncDispose]();
+  }
+
+  /** Stops whoever fetches, and has all loads fail. */
+  async endAll(): Promise<void> {
     for (const { abort } of this.#fetching) abort();
-    let over = false;
-    void Promise.allSettled(this.#fetching.map(({ end }) => end)).then(() => (over = true));
+    const state = { over: false };
+    void Promise.allSettled(this.#fetching.map(({ end }) => end)).then(() => (state.over = true));
     // Who waits for a load begins another one when that fails.
-    while (!over) {
-      for (const load of this.#fetching.flatMap(({ pending }) => [...pending])) load.fail();
+    while (!state.over) {
+      for (const load of this.#fetching.flatMap(({ pending }) => pending)) load.fail();
       await this.breathe();
     }
-    await this.#directory[Symbol.asyncDispose]();
   }
 
   spool(...path: readonly string[]): string {
@@ -165,7 +170,7 @@ export class FetchStage implements AsyncDisposable {
                 await writeFile(path, contentOf(name));
                 resolve("loaded");
               } catch (error) {
-                reject(error as Error);
+                reject(error);
               }
             },
             absent: () => {
@@ -174,7 +179,7 @@ export class FetchStage implements AsyncDisposable {
             },
             fail: (error = new Error("no")) => {
               finish();
-              reject(error as Error);
+              reject(error);
             },
           };
           pending.push(load);

@@ -14,7 +14,7 @@ describe("waiting for files", () => {
     for (const folder of [one.path, other.path]) {
       const waiting = wake.wait(LONG);
       await writeFile(join(folder, "file"), "");
-      await waiting;
+      await expect(waiting).resolves.toBeUndefined();
     }
     wake.close();
   });
@@ -25,7 +25,7 @@ describe("waiting for files", () => {
     const wake = new Wake([folder.path]);
     const waiting = wake.wait(LONG);
     await rm(join(folder.path, "file"));
-    await waiting;
+    await expect(waiting).resolves.toBeUndefined();
     wake.close();
   });
 
@@ -34,9 +34,9 @@ describe("waiting for files", () => {
     const wake = new Wake([folder.path]);
     const waiting = wake.wait(LONG);
     await rm(folder.path, { recursive: true });
-    await waiting;
+    await expect(waiting).resolves.toBeUndefined();
     wake.close();
-    wake.close();
+    expect(() => wake.close()).not.toThrow();
   });
 });
 

@@ -44,7 +44,7 @@ async function fetchAnywhere(
 
 /** Where recovery has begun to ask, it will ask for more. Not for pg_rewind, which has no server and reads other names. */
 async function startPrefetcher(run: CommandRun, name: string, destination: string): Promise<void> {
-  if (run.settings.values.prefetch === 0 || !/^pg_wal\/RECOVERY/.test(destination)) return;
+  if (run.settings.values.prefetch === 0 || !destination.startsWith("pg_wal/RECOVERY")) return;
   const session = sessionOf(run, "fetch");
   if (session !== undefined) await startBackground(run, session, ["wal-prefetcher", name]);
 }

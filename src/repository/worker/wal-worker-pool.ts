@@ -28,9 +28,17 @@ export class WalWorkerPool {
     const task = { path, name, recipientSets, level, writer, now, memory };
     const bodies: Uint8Array[] = [];
     const sealing = this.#pool.run("sealWal", task, (body) => bodies.push(body as Uint8Array));
-    // Not given back when nobody waits for it any more: the worker may still be writing to it.
-    const sealed = await untilAborted(sealing, signal);
-    return { ...sealed, bodies, release: () => memory.forEach((piece) => this.#memory.giveBack(piece)) };
+    // Once only: what was given back may be lent again.
+    const release = (): void => {
+      for (const piece of memory.splice(0)) this.#memory.giveBack(piece);
+    };
+    try {
+      return { ...(await untilAborted(sealing, signal)), bodies, release };
+    } catch (error) {
+      // Also when nobody waits any more: the worker writes to it until it has ended.
+      void sealing.then(release, release);
+      throw error;
+    }
   }
 
   /**
@@ -76,7 +84,7 @@ class SharedMemory {
   }
 
   giveBack(piece: Uint8Array): void {
-    if (!this.#free.includes(piece)) this.#free.push(piece);
+    this.#free.push(piece);
   }
 }
 

@@ -41,8 +41,12 @@ class Load {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       const client = await this.#cluster.connect().catch(() => undefined);
+      if (client === undefined) {
+        await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
       try {
-        while (client !== undefined && !this.#stopped) {
+        while (!this.#stopped) {
           await client.query("insert into rows select md5(i::text) from generate_series(1, 2000) i");
           this.rows += 2000;
           await client.query("select pg_switch_wal()");
@@ -52,9 +56,8 @@ class Load {
       } catch {
         // The server was killed; it comes back.
       } finally {
-        await client?.end().catch(() => undefined);
+        await client.end().catch(() => undefined);
       }
-      if (client === undefined) await new Promise((resolve) => setImmediate(resolve));
     }
   }
 }
@@ -83,7 +86,7 @@ test(
     const killed = new Map<Victim, number>(victims.map((victim) => [victim, 0]));
     const load = new Load(cluster);
     const random = new Random(seed);
-    for (let left = kills; left > 0; ) {
+    for (let left = kills; left > 0;) {
       const victim = victims[random.below(victims.length)] ?? "front";
       // The postmaster takes a second to come back: one in three of its turns.
       if (victim === "postmaster" && random.below(3) > 0) continue;
@@ -136,8 +139,7 @@ async function startReplica(archiving: ArchivingCluster): Promise<Cluster> {
 
 /** Until so many more files are acknowledged: kills are spread by progress, not by the clock. */
 async function untilSomeSegments(acknowledged: string, more: number): Promise<void> {
-  const count = async (): Promise<number> =>
-    (await readFile(acknowledged, "utf8").catch(() => "")).split("\n").length;
+  const count = async (): Promise<number> => (await readFile(acknowledged, "utf8").catch(() => "")).split("\n").length;
   const before = await count();
   await until(async () => (await count()) >= before + more, `${more} more files to be acknowledged`, 120);
 }

@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Cluster } from "../../helpers/cluster.ts";
-import { until } from "../../helpers/processes.ts";
+import { until, workersIn } from "../../helpers/processes.ts";
 import { temporaryDirectory } from "../../helpers/temp.ts";
 import { startArchivingCluster, type ArchivingCluster } from "../helpers/archiving-cluster.ts";
 
@@ -152,9 +152,8 @@ describe("archiving ahead", () => {
     await cluster.configure({ archive_command: archive });
     await untilArchived();
     await cluster.stop();
-    await until(
-      async () => (await readdir(spool())).every((session) => !existsSync(join(spool(), session, "push", "pid"))),
-      "the background process to end",
-    );
+    await until(() => workersIn(cluster.pgdata).length === 0, "the background process to end");
+    const left = await Promise.all((await sessions()).map((session) => readdir(join(spool(), session, "push"))));
+    expect(left.flat()).not.toContain("pid");
   });
 });

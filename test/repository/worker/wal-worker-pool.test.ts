@@ -68,8 +68,8 @@ test("memory is used again once it was given back, and not before", async () => 
     const second = await seal(1, [[]], own);
     expect(await isSegment(first, 0, [false])).toBe(true);
     first.release?.();
-    first.release?.(); // once too often
     const third = await seal(2, [[]], own);
+    first.release?.(); // once too often
     const fourth = await seal(3, [[]], own);
     for (const [index, each] of [second, third, fourth].entries())
       expect(await isSegment(each, index + 1, [false])).toBe(true);
