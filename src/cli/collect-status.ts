@@ -1,20 +1,35 @@
+import { realpath } from "node:fs/promises";
+import { listReady } from "../archive/archive-status.ts";
+import { repositoryLag } from "../archive/repository-lag.ts";
 import { isPgarkError } from "../errors.ts";
 import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
 import { formatIdentity, sameIdentity } from "../postgres/cluster-identity.ts";
 import type { Session } from "../postgres/connection.ts";
 import { readClusterIdentity } from "../postgres/control-file.ts";
+import { readPostmaster } from "../postgres/postmaster-file.ts";
 import type { Repository } from "../repository/repository.ts";
+import { readPushSpool } from "../spool/read-spool.ts";
+import { spoolFolder } from "../spool/spool-folder.ts";
 import { readBacklogHere, readBacklogThere } from "../status/read-backlog.ts";
 import { readServer } from "../status/read-server.ts";
 import { readTakenName } from "../status/read-taken-name.ts";
-import type { Asked, BacklogFacts, LifeFacts, ServerFacts, StatusFacts } from "../status/status-facts.ts";
+import type {
+  ArchiverFacts,
+  Asked,
+  BacklogFacts,
+  LifeFacts,
+  RepositoryFacts,
+  ServerFacts,
+  StatusFacts,
+} from "../status/status-facts.ts";
 import { askSession, withServer } from "./ask-server.ts";
 import { chooseIdentities } from "./choose-life.ts";
 import type { CommandRun } from "./command.ts";
 import { collectLife } from "./collect-life.ts";
 import type { CollectOptions } from "./collect-life.ts";
 import { configuredDataDirectory } from "./data-directory.ts";
-import { withRepository } from "./with-repository.ts";
+import { repositoriesOf } from "./settings.ts";
+import { withMembers, withRepository } from "./with-repository.ts";
 
 /**
  * Finds out all that a status is made from: first from the repository, without which there is none, then from the server and
@@ -39,8 +54,48 @@ export async function collectStatus(run: CommandRun, options: CollectOptions): P
         server,
         backlog: await readBacklog(run, pgdata, lives, session),
         taken: await readTaken(run, repository, server, pgdata?.path, session),
+        archiver: pgdata === undefined ? undefined : await readArchiver(run, pgdata.path),
+        repositories: await compareRepositories(run, present ?? lives.at(-1)?.catalog.identity),
       };
     });
+  });
+}
+
+/** What the spool tells of the background process that archives ahead, where it can be seen. */
+async function readArchiver({ settings, io }: CommandRun, directory: string): Promise<ArchiverFacts | undefined> {
+  const { spool } = settings.values;
+  const pgdata = await realpath(directory);
+  const postmaster = readPostmaster(pgdata);
+  if (postmaster === undefined || spool === "off") return undefined;
+  const facts = await readPushSpool(spoolFolder(spool, pgdata), postmaster, io.now());
+  if (facts === undefined) return undefined;
+  const ready = new Set(await listReady(pgdata));
+  const ahead = facts.acknowledged.filter((name) => ready.has(name)).length;
+  return { running: facts.running, ahead, failure: facts.failure };
+}
+
+/** How several repositories stand beside each other. */
+async function compareRepositories(
+  run: CommandRun,
+  identity: ClusterIdentity | undefined,
+): Promise<readonly RepositoryFacts[] | undefined> {
+  if (identity === undefined || repositoriesOf(run.settings).length < 2) return undefined;
+  const { io } = run;
+  const lags = await withMembers(run, { keys: "none" }, (members) =>
+    repositoryLag(members, identity, { now: io.now(), signal: io.signal }),
+  );
+  return lags.map((lag) => {
+    if (lag.reachable) {
+      return {
+        url: lag.url,
+        missingFiles: lag.lacking,
+        firstMissing: lag.first,
+        lastMissing: lag.last,
+        problem: undefined,
+      };
+    }
+    const problem = lag.error instanceof Error ? lag.error.message : String(lag.error);
+    return { url: lag.url, missingFiles: 0, firstMissing: undefined, lastMissing: undefined, problem };
   });
 }
 

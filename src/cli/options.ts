@@ -359,7 +359,7 @@ export const OPTIONS = {
     description:
       "the directory, of PostgreSQL's user alone, for acknowledgements and for WAL fetched ahead; off: archive and fetch " +
       "one file at a time. Best on the file system of pg_wal",
-    commands: ["restore", ...WAL],
+    commands: ["restore", ...STATUS, ...WAL],
     notInFile: true,
     defaultText: "<data directory>.pgark-spool, beside the data directory",
   }),

@@ -189,6 +189,12 @@ function backlogJson({ files, oldest }: BacklogFacts): JsonObject {
   };
 }
 
-function repositoryJson({ url, missingSegments, lastWrite, problem }: RepositoryFacts): JsonObject {
-  return { url, missingSegments, lastWrite: lastWrite?.toISOString() ?? null, problem: problem ?? null };
+function repositoryJson({ url, missingFiles, firstMissing, lastMissing, problem }: RepositoryFacts): JsonObject {
+  return {
+    url,
+    missingFiles,
+    firstMissing: firstMissing ?? null,
+    lastMissing: lastMissing ?? null,
+    problem: problem ?? null,
+  };
 }

@@ -170,7 +170,7 @@ export async function isAnswered(options: SessionOptions, now: Date): Promise<bo
 }
 
 /** Whether the process that a pid file names lives and has shown so lately. */
-async function isAlive(path: string, now: Date): Promise<boolean> {
+export async function isAlive(path: string, now: Date): Promise<boolean> {
   try {
     const pid = Number(await readFile(path, "latin1"));
     if (!Number.isInteger(pid) || pid <= 0) return false;

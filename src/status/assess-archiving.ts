@@ -192,8 +192,8 @@ function assessSeveral({ archiver, repositories = [] }: StatusFacts): readonly F
       todo: "archiving goes on one file at a time; the archiver's own log says more",
     });
   }
-  for (const { url, missingSegments, problem } of repositories) {
-    if (problem === undefined && missingSegments === 0) continue;
+  for (const { url, missingFiles, firstMissing = "", lastMissing = "", problem } of repositories) {
+    if (problem === undefined && missingFiles === 0) continue;
     findings.push({
       code: "repository-lagging",
       severity: "warning",
@@ -201,7 +201,7 @@ function assessSeveral({ archiver, repositories = [] }: StatusFacts): readonly F
       object: url,
       problem:
         problem === undefined
-          ? `${url} lacks ${plural(missingSegments, "segment")} that another repository has`
+          ? `${url} lacks ${plural(missingFiles, "WAL file")} that another repository has, ${firstMissing} to ${lastMissing}`
           : `${url}: ${problem}`,
       todo: "it catches up by itself once it can be reached; until then it cannot restore the newest moments",
     });

@@ -162,10 +162,11 @@ export interface ArchiverFacts {
 /** One of several repositories that WAL goes to. */
 export interface RepositoryFacts {
   readonly url: string;
-  /** segments that another one has and this one has not */
-  readonly missingSegments: number;
-  /** when it last took something, by its store's clock */
-  readonly lastWrite: Date | undefined;
+  /** WAL files that another one has and this one has not */
+  readonly missingFiles: number;
+  /** the names of the first and the last of them */
+  readonly firstMissing: string | undefined;
+  readonly lastMissing: string | undefined;
   /** why it could not be asked; undefined when it could */
   readonly problem: string | undefined;
 }

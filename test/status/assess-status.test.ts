@@ -243,8 +243,8 @@ const CASES: readonly (readonly [title: string, facts: Partial<StatusFacts>, exp
     "one of several repositories lags",
     {
       repositories: [
-        { url: "file:///a", missingSegments: 0, lastWrite: clock(10), problem: undefined },
-        { url: "file:///b", missingSegments: 12, lastWrite: clock(8), problem: undefined },
+        { url: "file:///a", missingFiles: 0, firstMissing: undefined, lastMissing: undefined, problem: undefined },
+        { url: "file:///b", missingFiles: 12, firstMissing: "a", lastMissing: "b", problem: undefined },
       ],
     },
     ["warning repository-lagging"],

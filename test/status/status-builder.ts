@@ -123,6 +123,6 @@ export function fullFacts(): StatusFacts {
     backlog: { known: true, value: { files: 1, oldest: { name: failingArchiver.lastFailed.name, since: clock(10) } } },
     taken: { name: failingArchiver.lastFailed.name, same: false, writer: "db9", written: clock(10.1) },
     archiver: { running: true, ahead: 2, failure: { name: "x", problem: "no route", since: clock(10) } },
-    repositories: [{ url: "file:///b", missingSegments: 12, lastWrite: clock(8), problem: undefined }],
+    repositories: [{ url: "file:///b", missingFiles: 12, firstMissing: "a", lastMissing: "b", problem: undefined }],
   });
 }

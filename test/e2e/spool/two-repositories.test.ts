@@ -73,6 +73,16 @@ async function walOf(repository: string): Promise<readonly string[]> {
     .sort();
 }
 
+/** What status says of each repository. */
+async function lag(): Promise<readonly { readonly missingFiles: number; readonly problem: string | null }[]> {
+  const ended = await pgark.run(["status", "--json", "--pgdata", cluster.pgdata], {
+    env: { ...env, PGARK_DBNAME: cluster.connectionString },
+  });
+  expectDone(ended);
+  const { repositories } = JSON.parse(ended.stdout) as { repositories: Awaited<ReturnType<typeof lag>> };
+  return repositories;
+}
+
 async function away(repository: string): Promise<AsyncDisposable> {
   await rename(repository, `${repository}.away`);
   return { [Symbol.asyncDispose]: () => rename(`${repository}.away`, repository) };
@@ -104,6 +114,7 @@ test("with a quorum archiving goes on while one is away, which then catches up",
     await untilArchived();
     expect((await walOf(first)).length).toBeGreaterThan((await walOf(`${second}.away`)).length);
     expect(existsSync(second)).toBe(false);
+    expect((await lag()).map(({ problem }) => problem !== null)).toEqual([false, true]);
   }
   await endSegments(2);
   await untilArchived();
@@ -112,6 +123,10 @@ test("with a quorum archiving goes on while one is away, which then catches up",
     "the second repository to catch up",
     60,
   );
+  expect(await lag()).toMatchObject([
+    { missingFiles: 0, problem: null },
+    { missingFiles: 0, problem: null },
+  ]);
 });
 
 test("a recovery takes each segment from the first that has it, and goes on with one of them gone", async () => {
