@@ -17,8 +17,8 @@ test("an answer that is larger than a pipe arrives whole, however late it is rea
   const store = new FileStore(path);
   const cluster = { store, cluster: "main", identity, walSegmentSize, recipients: [], hostRecipients: [], now: moment };
   await initRepository(cluster);
-  // More than the pipe and what this process reads ahead of it.
-  const labels = Array.from({ length: 400 }, (_, index) => `20261120T100000Z${index === 0 ? "" : `-${index}`}`);
+  // Far more than the pipe and what this process reads ahead of it.
+  const labels = Array.from({ length: 3000 }, (_, index) => `20261120T100000Z${index === 0 ? "" : `-${index}`}`);
   for (const label of labels) {
     const file = join(path, backupRecordKey("main", identity, label));
     mkdirSync(dirname(file), { recursive: true });
