@@ -1,5 +1,6 @@
 import { isPgarkError, PgarkError } from "../../errors.ts";
 import type { ObjectStore } from "../../storage/object-store.ts";
+import { copyBytes } from "../copy-bytes.ts";
 import { openHeader } from "../envelope/age-header.ts";
 import type { ExtractFile } from "./pack-tasks.ts";
 import type { SharedParts } from "./shared-parts.ts";
@@ -92,7 +93,7 @@ class Feeder {
     }
     const target = this.#slots.bytes(slot);
     const bytes = await load(target);
-    if (bytes.buffer !== target.buffer) target.set(bytes);
+    if (bytes.buffer !== target.buffer) copyBytes(target, bytes, 0);
     if (bytes.length > 0) this.#slots.fill(slot, bytes.length);
     return bytes.length;
   }
