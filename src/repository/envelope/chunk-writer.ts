@@ -1,5 +1,6 @@
 import { createSecretKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
+import { copyBytes } from "../copy-bytes.ts";
 import { chunkSize, encryptChunk } from "./age-payload.ts";
 
 /** Encrypts a stream of bytes as the chunks of an age payload, or passes them on as they are. */
@@ -27,7 +28,7 @@ export class ChunkWriter {
       // Only when more follows: the last chunk must be known as the last when it is encrypted.
       if (this.#fill === chunkSize) this.#encrypt(this.#key, false);
       const taken = Math.min(chunkSize - this.#fill, bytes.length - offset);
-      this.#chunk.set(bytes.subarray(offset, offset + taken), this.#fill);
+      copyBytes(this.#chunk, bytes.subarray(offset, offset + taken), this.#fill);
       this.#fill += taken;
       offset += taken;
     }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { copyBytes } from "../copy-bytes.ts";
 import type { HeaderDraft } from "./age-header.ts";
 import { draftHeader } from "./age-header.ts";
 import { payloadSize } from "./age-payload.ts";
@@ -93,7 +94,7 @@ function headOf(options: ObjectSealerOptions, sha256: string): ObjectHead {
 class Body {
   readonly chunks: ChunkWriter;
   readonly #draft: HeaderDraft | undefined;
-  #buffer: Uint8Array;
+  #buffer: Buffer;
   #size: number;
 
   /** @param head of the same length as the one that comes at the end */
@@ -101,7 +102,10 @@ class Body {
     this.#draft = draft;
     this.#size = this.#front(head).length;
     // WAL compresses to a third; what is never touched takes no memory.
-    this.#buffer = memory ?? Buffer.allocUnsafeSlow(this.#size + (head.size >> 1) + compressBound(frameSize));
+    this.#buffer =
+      memory === undefined
+        ? Buffer.allocUnsafeSlow(this.#size + (head.size >> 1) + compressBound(frameSize))
+        : Buffer.from(memory.buffer, memory.byteOffset, memory.length);
     this.chunks = new ChunkWriter(draft?.key, (bytes) => this.#append(bytes));
   }
 
@@ -122,7 +126,7 @@ class Body {
       larger.set(this.#buffer.subarray(0, this.#size));
       this.#buffer = larger;
     }
-    this.#buffer.set(bytes, this.#size);
+    copyBytes(this.#buffer, bytes, this.#size);
     this.#size = needed;
   }
 }

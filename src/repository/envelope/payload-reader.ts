@@ -1,6 +1,7 @@
 import { createSecretKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { PgarkError } from "../../errors.ts";
+import { copyBytes } from "../copy-bytes.ts";
 import { chunkSize, decryptChunk, tagSize } from "./age-payload.ts";
 import type { Zstd } from "./zstd.ts";
 import { compressBound } from "./zstd.ts";
@@ -64,7 +65,7 @@ export class PayloadReader {
         continue;
       }
       const taken = Math.min(this.#stored.length - this.#storedFill, stored.length - offset);
-      this.#stored.set(stored.subarray(offset, offset + taken), this.#storedFill);
+      copyBytes(this.#stored, stored.subarray(offset, offset + taken), this.#storedFill);
       this.#storedFill += taken;
       offset += taken;
     }
@@ -136,7 +137,7 @@ export class PayloadReader {
       larger.set(this.#compressed.subarray(0, this.#compressedFill));
       this.#compressed = larger;
     }
-    this.#compressed.set(bytes, this.#compressedFill);
+    copyBytes(this.#compressed, bytes, this.#compressedFill);
     this.#compressedFill = needed;
   }
 }

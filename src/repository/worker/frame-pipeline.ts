@@ -1,3 +1,4 @@
+import { copyBytes } from "../copy-bytes.ts";
 import { CompressLane, jobSize } from "./compress-lane.ts";
 import { slotCount } from "./shared-parts.ts";
 import type { WorkerPool } from "./worker-pool.ts";
@@ -28,7 +29,7 @@ export class FramePipeline {
     for (let offset = 0; offset < bytes.length;) {
       this.#current ??= await this.#acquire();
       const taken = Math.min(jobSize - this.#fill, bytes.length - offset);
-      this.#current.set(bytes.subarray(offset, offset + taken), this.#fill);
+      copyBytes(this.#current, bytes.subarray(offset, offset + taken), this.#fill);
       this.#fill += taken;
       offset += taken;
       if (this.#fill === jobSize) this.#dispatch(consume, consumed);

@@ -1,5 +1,6 @@
 import { isPgarkError, PgarkError } from "../../errors.ts";
 import type { ObjectStore } from "../../storage/object-store.ts";
+import { copyBytes } from "../copy-bytes.ts";
 import { openHeader } from "../envelope/age-header.ts";
 import { maxHeaderSize } from "../envelope/age-stanzas.ts";
 import type { SharedParts } from "./shared-parts.ts";
@@ -103,7 +104,8 @@ class Feeder {
     const slot = await this.#free();
     const target = this.#slots.bytes(slot);
     const bytes = await load(target);
-    if (bytes.buffer !== target.buffer || bytes.byteOffset !== target.byteOffset) target.set(bytes);
+    if (bytes.buffer !== target.buffer) copyBytes(target, bytes, 0);
+    else if (bytes.byteOffset !== target.byteOffset) target.set(bytes);
     if (bytes.length > 0) {
       this.#slots.fill(slot, bytes.length);
       this.#next++;

@@ -1,5 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import { PgarkError } from "../../errors.ts";
+import { copyBytes } from "../copy-bytes.ts";
 
 /**
  * How a worker thread and the main thread pass parts of an object: a few slots of shared memory, each either empty or full.
@@ -113,7 +114,7 @@ export class PartSender {
     for (let offset = 0; offset < bytes.length;) {
       this.#current ??= this.#acquire();
       const taken = Math.min(this.#slotSize - this.#fill, bytes.length - offset);
-      this.#current.set(bytes.subarray(offset, offset + taken), this.#fill);
+      copyBytes(this.#current, bytes.subarray(offset, offset + taken), this.#fill);
       this.#fill += taken;
       offset += taken;
       if (this.#fill === this.#slotSize) this.#send();
