@@ -72,6 +72,8 @@ class Pusher {
   /** why nothing can be acknowledged any more */
   #broken: { readonly error: unknown } | undefined;
   #lastWork: Date;
+  /** when a front last asked, or an acknowledgement was seen to have served */
+  #lastAsked: Date;
   #lastBeat = 0;
   #lastScan = 0;
 
@@ -81,6 +83,7 @@ class Pusher {
     this.#wake = new Wake([archiveStatusFolder(options.pgdata), this.#spool.asked]);
     this.#backlog = new BacklogWatch(options.backlogWarning);
     this.#lastWork = options.now();
+    this.#lastAsked = this.#lastWork;
     options.signal?.addEventListener("abort", () => this.#wake.now(), { once: true });
   }
 
@@ -91,11 +94,14 @@ class Pusher {
       if (this.#failed) return "failed";
       if (this.#options.signal?.aborted) return "stopped";
       if (!(await this.#beat())) return "superseded";
-      await this.#refill();
-      this.#start();
-      if (this.#underWay.size > 0 || this.#queue.length > 0 || this.#options.busy?.())
+      const wanted = await this.#isWanted();
+      if (wanted) {
+        await this.#refill();
+        this.#start();
+      }
+      if (this.#underWay.size > 0 || (wanted && this.#queue.length > 0) || this.#options.busy?.())
         this.#lastWork = this.#options.now();
-      else if (this.#idleMs() >= this.#options.lingerMs) return "idle";
+      else if (!wanted || this.#idleMs(this.#lastWork) >= this.#options.lingerMs) return "idle";
       // Woken by a file that is done, by PostgreSQL and by the front.
       await this.#wake.wait(beatMs);
     }
@@ -106,15 +112,21 @@ class Pusher {
     this.#wake.close();
   }
 
-  #idleMs(): number {
-    return this.#options.now().getTime() - this.#lastWork.getTime();
+  #idleMs(since: Date): number {
+    return this.#options.now().getTime() - since.getTime();
+  }
+
+  /** Whether PostgreSQL takes what is done. Where it has stopped asking, files that are ready are no reason to go on. */
+  async #isWanted(): Promise<boolean> {
+    if ((await this.#spool.questions()).length > 0) this.#lastAsked = this.#options.now();
+    return this.#idleMs(this.#lastAsked) < this.#options.lingerMs;
   }
 
   async #beat(): Promise<boolean> {
     const now = this.#options.now();
     if (Math.abs(now.getTime() - this.#lastBeat) < beatMs) return true;
     this.#lastBeat = now.getTime();
-    await this.#spool.sweep(this.#done, now);
+    if (await this.#spool.sweep(this.#done, now)) this.#lastAsked = now;
     if (!(await this.#options.session.beat(now))) return false;
     if (await this.#options.unchanged()) return true;
     // The front sees by itself that the configuration was written anew, but not that it is found elsewhere now.

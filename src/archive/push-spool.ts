@@ -66,15 +66,18 @@ export class PushSpool {
     await this.answered(name);
   }
 
-  /** Removes acknowledgements that have served, here and from `done`. */
-  async sweep(done: Map<string, unknown>, now: Date): Promise<void> {
+  /** Removes acknowledgements that have served, here and from `done`. Says whether there were such, a moment ago or now. */
+  async sweep(done: Map<string, unknown>, now: Date): Promise<boolean> {
+    let served = false;
     for (const name of done.keys()) {
       const path = join(this.#folder, "done", name);
       if (await isReady(this.#pgdata, name)) continue;
+      served = true;
       if (now.getTime() - (await createdMs(path)) < keptMs) continue;
       await unlink(path).catch(() => undefined);
       done.delete(name);
     }
+    return served;
   }
 
   /** A question that has its answer. */

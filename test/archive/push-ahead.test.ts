@@ -316,6 +316,7 @@ describe("archiving ahead ends", () => {
     await using stage = await PushStage.open();
     await stage.ready(A);
     const pushing = stage.start({ lingerMs: 60_000 });
+    await stage.ask(A);
     const store = await pushing.storing(A);
     await stage.pass(100_000);
     store.succeed();
@@ -325,6 +326,18 @@ describe("archiving ahead ends", () => {
     (await pushing.storing(B)).succeed();
     await stage.untilAcknowledged(B);
     expect(await stage.untilOver(pushing)).toBe("idle");
+  });
+
+  test("when PostgreSQL takes nothing of what is done any more, though more is ready", async () => {
+    await using stage = await PushStage.open();
+    await stage.ready(A);
+    const pushing = stage.start({ lingerMs: 60_000 });
+    (await pushing.storing(A)).succeed();
+    await stage.untilAcknowledged(A);
+    await stage.pass(61_000);
+    await stage.ready(B, C);
+    expect(await stage.untilOver(pushing)).toBe("idle");
+    expect(await stage.list("done")).toEqual([A]);
   });
 
   test.each([

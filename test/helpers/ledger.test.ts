@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { formatLsn, lsn } from "../../src/postgres/lsn.ts";
 import { type Cluster, createCluster, openCluster } from "./cluster.ts";
 import { digestTables, readRows, startLedger } from "./ledger.ts";
+import { until } from "./processes.ts";
 import { formatTime } from "./ledger-history.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "./temp.ts";
 
@@ -91,6 +92,11 @@ describe("a ledger", () => {
       const config = { restore_command: `cp ${directory.path}/%f %p`, [setting]: value, archive_mode: "off" };
       await using restored = await openCluster({ major: 17, config }, pgdata);
       await restored.start();
+      // It answers as soon as it is consistent, which is long before the target.
+      await until(async () => {
+        const [row] = await restored.query("select pg_is_wal_replay_paused() as paused");
+        return row?.["paused"] === true;
+      }, "recovery to pause at its target");
       const client = await restored.connect();
       expect(ledger.history.differencesAt(moment, await readRows(client)), copy).toEqual([]);
       digests.set(copy, await digestTables(client));

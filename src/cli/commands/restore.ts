@@ -85,8 +85,7 @@ async function apply(
       onProgress: progress.onProgress,
       signal: io.signal,
     });
-    // What was archived from, or fetched for, an earlier cluster in this place.
-    if (values.spool !== "off") await wipeSpool(spoolFolder(values.spool, await realpath(pgdata)));
+    await wipeSpoolOf(run, pgdata);
     progress.stop("done");
     return {
       pgdata,
@@ -98,6 +97,17 @@ async function apply(
   } catch (error) {
     progress.stop("failed");
     throw error;
+  }
+}
+
+/** What was archived from, or fetched for, an earlier cluster in this place is of no use now; to lose it costs nothing. */
+async function wipeSpoolOf({ settings, log }: CommandRun, pgdata: string): Promise<void> {
+  const { spool } = settings.values;
+  if (spool === "off") return;
+  try {
+    await wipeSpool(spoolFolder(spool, await realpath(pgdata)));
+  } catch (error) {
+    log.debug("the spool could not be wiped", { error });
   }
 }
 

@@ -16,6 +16,8 @@ export interface ArchivingOptions {
   readonly encrypted?: boolean;
   readonly walSegmentSizeMb?: number;
   readonly config?: Settings;
+  /** for the server and every command, on top of what they need */
+  readonly env?: Environment;
   /** where the repository is to be; below `directory` unless said */
   readonly repository?: string;
 }
@@ -51,6 +53,7 @@ export async function startArchivingCluster(options: ArchivingOptions): Promise<
     ...(identityFile === undefined
       ? {}
       : { PGARK_IDENTITY_FILE: identityFile, PGARK_HOST_KEY_FILE: join(directory, "host-key.txt") }),
+    ...options.env,
   };
   const cluster = await createCluster({
     directory,

@@ -157,6 +157,6 @@ describe("what commands print with --json", () => {
     );
     expect(keys(backup).filter((key) => !inTable.includes(key))).toEqual([]);
     expect(keys(backup)).toEqual(expect.arrayContaining(["label", "startLsn", "stopLsn", "pgark"]));
-    expect(await archive.json(["show", backup.label])).toEqual({ backup });
+    expect(await archive.json(["show", backup.label])).toEqual({ backup, pins: [] });
   });
 });

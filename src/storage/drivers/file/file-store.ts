@@ -247,8 +247,10 @@ async function readRange(
   const found = await handle.stat();
   // Reading one would say so, but not where its size is 0.
   if (found.isDirectory()) throw Object.assign(new Error("is a directory"), { code: "EISDIR" });
-  const wanted = Math.max(0, Math.min(length, found.size - offset));
-  const buffer = into ?? Buffer.allocUnsafe(wanted);
+  // A size of 0 is not taken at its word: what is no plain file, or lies on a failing disk, says so when it is read.
+  const size = found.size === 0 ? 1 : found.size;
+  const wanted = Math.max(0, Math.min(length, size - offset));
+  const buffer = into !== undefined && into.length >= wanted ? into : Buffer.allocUnsafe(wanted);
   let done = 0;
   while (done < wanted) {
     throwIfAborted(signal, "read object");
