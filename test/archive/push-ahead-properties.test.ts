@@ -53,7 +53,7 @@ class World {
   }
 
   #start(): void {
-    const pushing = this.#stage.start({ inFlight: 2 });
+    const pushing = this.#stage.start({ inFlight: 2, lingerMs: 3_600_000 });
     const entry: Process = { pushing, repository: this.#repository, over: false };
     const note = (): void => void (entry.over = true);
     pushing.end.then(note, note);

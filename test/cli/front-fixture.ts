@@ -60,21 +60,20 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs a front, with no PATH to speak of unless `env` has one. `before`: what its process does, in shell, before it is the front. */
+/**
+ * Runs a front, with no PATH to speak of unless `env` has one. `before`: what its process does, in shell, before it becomes the
+ * front.
+ */
 export function runFront(
-  { command: [program, ...options] }: Shell,
+  { command }: Shell,
   path: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   cwd = "/",
-  before = "",
+  before?: string,
 ): Ended {
-  const front = [...options, path, ...args];
-  const whole = before === "" ? front : [...options, "-c", `${before}; exec "$@"`, "sh", program, ...front];
-  const ended = spawnSync(program, whole, {
-    cwd,
-    env: { PATH: "/nowhere", ...env },
-    encoding: "utf8",
-  });
+  const whole = [...command, path, ...args];
+  const [program = "", ...rest] = before === undefined ? whole : [sh, "-c", `${before}; exec "$@"`, "sh", ...whole];
+  const ended = spawnSync(program, rest, { cwd, env: { PATH: "/nowhere", ...env }, encoding: "utf8" });
   return { code: ended.status, stdout: ended.stdout.split("\n").slice(0, -1), stderr: ended.stderr };
 }

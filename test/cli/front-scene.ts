@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { mkdir, readdir, readFile, realpath, rm, symlink, utimes, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { SpoolSession } from "../../src/spool/session.ts";
 import { spoolFolder } from "../../src/spool/spool-folder.ts";
 import { temporaryDirectory } from "../helpers/temp.ts";
@@ -10,6 +10,9 @@ import { fakeNode, installFront, pathOf, runFront, shellProgram } from "./front-
 export const FILE = "000000010000000A000000FE";
 
 export type Role = "push" | "fetch";
+
+/** The programs on PATH, and what else a test's own steps need. */
+const tools = ["mv", "rm", "sleep", "touch"].map(pathOf);
 
 /** The words of earlier calls: they depend on nothing else. */
 const known = new Map<string, string>();
@@ -71,7 +74,7 @@ export class Scene implements AsyncDisposable {
     await scene.writePostmaster("4711", "1763632800");
     await scene.write(scene.config, "");
     await mkdir(scene.tools);
-    for (const tool of ["mv", "rm", "sleep", "touch"]) await symlink(pathOf(tool), join(scene.tools, tool));
+    for (const tool of tools) await symlink(tool, join(scene.tools, basename(tool)));
     return scene;
   }
 
@@ -150,9 +153,9 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Answers that the file is archived, or fetched. */
-  async give(): Promise<void> {
-    if (this.role === "push") await this.write(this.answers("done", FILE), "");
-    else await this.write(this.answers("wal", FILE), "verified");
+  async give(file = FILE): Promise<void> {
+    if (this.role === "push") await this.write(this.answers("done", file), "");
+    else await this.write(this.answers("wal", file), "verified");
   }
 
   /** A session in which the file is answered: the front needs nothing else. */

@@ -79,8 +79,8 @@ async function lag(): Promise<readonly { readonly missingFiles: number; readonly
     env: { ...env, PGARK_DBNAME: cluster.connectionString },
   });
   expectDone(ended);
-  const { repositories } = JSON.parse(ended.stdout) as { repositories: Awaited<ReturnType<typeof lag>> };
-  return repositories;
+  const told = JSON.parse(ended.stdout) as { readonly repositories: Awaited<ReturnType<typeof lag>> };
+  return told.repositories;
 }
 
 async function away(repository: string): Promise<AsyncDisposable> {
