@@ -1,12 +1,13 @@
 /**
  * `npm run bench [-- options]`: runs bench/bench.ts, over the fresh build, as an ordinary user; `npm run bench -- stores` runs
- * bench/stores-bench.ts. What it compares with comes from Debian's packages, which are installed when this runs as root.
+ * bench/stores-bench.ts, and `npm run bench -- wal` bench/wal-bench.ts. What it compares with comes from Debian's packages, which
+ * are installed when this runs as root.
  */
 import { asOrdinaryUser, isRoot } from "./as-ordinary-user.mjs";
 import { installFromDebian, missingRequirements } from "./requirements.mjs";
 
-const stores = process.argv[2] === "stores";
-const needed = new Set(stores ? ["postgresql-15"] : ["pgbackrest", "postgresql-15"]);
+const named = ["stores", "wal"].find((name) => name === process.argv[2]);
+const needed = new Set(named === "stores" ? ["postgresql-15"] : ["pgbackrest", "postgresql-15"]);
 const missingNow = () => missingRequirements().filter(({ name }) => needed.has(name));
 
 let missing = missingNow();
@@ -21,8 +22,17 @@ if (missing.length > 0) {
   console.error(`install it first: apt-get install --no-install-recommends ${packages.join(" ")}`);
   process.exitCode = 1;
 } else {
-  const args = stores
-    ? ["bench/stores-bench.ts", ...process.argv.slice(3)]
-    : ["bench/bench.ts", ...process.argv.slice(2)];
-  process.exitCode = await asOrdinaryUser({ command: "node", args });
+  const file = named === undefined ? "bench/bench.ts" : `bench/${named}-bench.ts`;
+  const args = [file, ...process.argv.slice(named === undefined ? 2 : 3)];
+  process.exitCode = await asOrdinaryUser(named === "wal" ? heirOfOrphans("node", args) : { command: "node", args });
+}
+
+/**
+ * The command, such that every process whose parent ends becomes its child: PR_SET_CHILD_SUBREAPER, which outlives exec. So what
+ * commands leave in the background can be accounted for. Perl is on every Debian, and Node.js has no prctl.
+ */
+function heirOfOrphans(command, args) {
+  const prctl = { x64: 157, arm64: 167 }[process.arch];
+  const program = `syscall(${prctl}, 36, 1, 0, 0, 0) == 0 or die "prctl: $!"; exec @ARGV or die "exec: $!"`;
+  return { command: "perl", args: ["-e", program, command, ...args] };
 }
