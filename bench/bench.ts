@@ -15,14 +15,14 @@ import { measure } from "./measure.ts";
 import { pgark } from "./pgark-contender.ts";
 import { pgbackrest } from "./pgbackrest-contender.ts";
 import { Results } from "./report.ts";
-import { runBench } from "./run-bench.ts";
+import { runBench, sizeOptions } from "./run-bench.ts";
 import type { BenchSize } from "./run-bench.ts";
 
 const workers = 2;
 const walSegments = 20;
 const reference = "pgBackRest zst 3";
 
-await runBench({ rounds: 3, scale: 60 }, bench);
+await runBench(sizeOptions(3, 60), bench);
 
 async function bench({ rounds, scale }: BenchSize): Promise<void> {
   const { path: directory } = await temporaryDirectory("pgark-bench");

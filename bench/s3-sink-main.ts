@@ -1,13 +1,16 @@
 /**
- * `node s3-sink-main.ts CERTIFICATE KEY`: an S3 over https for benches. It keeps small objects and forgets the content of
- * those that come in parts, once their checksum has been verified. A request that costs its client more than it must (a signed
- * payload, `Expect`) or that nobody could verify is refused. Prints its port.
+ * `node s3-sink-main.ts CERTIFICATE KEY [--any-client] [--latency-ms N]`: an S3 over https for benches. It keeps small objects
+ * and forgets the content of those that come in parts, once their checksum has been verified. A request that costs its client
+ * more than it must (a signed payload, `Expect`) or that nobody could verify is refused. With --any-client nothing is refused
+ * or verified, and everything is kept. Each answer comes N milliseconds late. Prints its port.
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseArgs } from "node:util";
 import { crc32 } from "node:zlib";
 
 interface StoredObject {
@@ -23,10 +26,23 @@ interface Answer {
   readonly body?: string | Buffer;
 }
 
-const objects = new Map<string, StoredObject>();
-const uploads = new Map<string, { readonly sizes: number[]; readonly metadata: Readonly<Record<string, string>> }>();
+interface Upload {
+  readonly sizes: number[];
+  /** with --any-client */
+  readonly contents: Buffer[];
+  readonly metadata: Readonly<Record<string, string>>;
+}
 
-const [certificateFile = "", keyFile = ""] = process.argv.slice(2);
+const objects = new Map<string, StoredObject>();
+const uploads = new Map<string, Upload>();
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { "any-client": { type: "boolean", default: false }, "latency-ms": { type: "string", default: "0" } },
+});
+const anyClient = values["any-client"];
+const latencyMs = Number(values["latency-ms"]);
+const [certificateFile = "", keyFile = ""] = positionals;
 const server = createServer(
   { cert: readFileSync(certificateFile), key: readFileSync(keyFile) },
   (request, response) => {
@@ -46,16 +62,17 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   let [size, checksum] = [0, 0];
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    checksum = crc32(chunk, checksum);
-    if (!isPart) chunks.push(chunk);
+    if (!anyClient) checksum = crc32(chunk, checksum);
+    if (!isPart || anyClient) chunks.push(chunk);
   }
-  if (request.method === "PUT") {
+  if (latencyMs > 0) await delay(latencyMs);
+  if (request.method === "PUT" && !anyClient) {
     const complaint = complaintAbout(request, checksum);
     if (complaint !== undefined) return respond(response, complaint);
   }
   respond(
     response,
-    isPart ? part(searchParams, size) : answer(request, name, searchParams, Buffer.concat(chunks)),
+    isPart ? part(searchParams, size, chunks) : answer(request, name, searchParams, Buffer.concat(chunks)),
     request.method === "HEAD",
   );
 }
@@ -68,10 +85,12 @@ function complaintAbout({ headers }: IncomingMessage, checksum: number): Answer 
   return undefined;
 }
 
-function part(parameters: URLSearchParams, size: number): Answer {
+function part(parameters: URLSearchParams, size: number, chunks: readonly Buffer[]): Answer {
   const upload = uploads.get(parameters.get("uploadId") ?? "");
   if (upload === undefined) return failure(404, "NoSuchUpload", "no such upload");
-  upload.sizes[Number(parameters.get("partNumber")) - 1] = size;
+  const index = Number(parameters.get("partNumber")) - 1;
+  upload.sizes[index] = size;
+  if (anyClient) upload.contents[index] = Buffer.concat(chunks);
   return { status: 200, headers: { etag: '"part"' } };
 }
 
@@ -102,7 +121,7 @@ function create(request: IncomingMessage, name: string, object: StoredObject): A
 
 function begin(request: IncomingMessage): Answer {
   const id = randomUUID();
-  uploads.set(id, { sizes: [], metadata: metadataOf(request) });
+  uploads.set(id, { sizes: [], contents: [], metadata: metadataOf(request) });
   return xml("InitiateMultipartUploadResult", `<UploadId>${id}</UploadId>`);
 }
 
@@ -110,7 +129,8 @@ function complete(request: IncomingMessage, name: string, id: string): Answer {
   const upload = uploads.get(id);
   if (upload === undefined) return failure(404, "NoSuchUpload", "no such upload");
   const size = upload.sizes.reduce((sum, one) => sum + one, 0);
-  const created = create(request, name, { size, content: undefined, metadata: upload.metadata });
+  const content = anyClient ? Buffer.concat(upload.contents) : undefined;
+  const created = create(request, name, { size, content, metadata: upload.metadata });
   if (created.status !== 200) return created;
   uploads.delete(id);
   return xml("CompleteMultipartUploadResult", "<ETag>object</ETag>");

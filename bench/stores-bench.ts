@@ -13,7 +13,7 @@ import { buildCluster } from "./bench-cluster.ts";
 import { measure } from "./measure.ts";
 import { pgark } from "./pgark-contender.ts";
 import { median, Results } from "./report.ts";
-import { runBench } from "./run-bench.ts";
+import { runBench, sizeOptions } from "./run-bench.ts";
 import type { BenchSize } from "./run-bench.ts";
 import { type S3Sink, startS3Sink } from "./s3-sink.ts";
 
@@ -21,7 +21,7 @@ const workers = 2;
 const uploadBytes = 2 ** 31;
 const toFiles = "to files";
 
-await runBench({ rounds: 5, scale: 60 }, bench);
+await runBench(sizeOptions(5, 60), bench);
 
 async function bench(size: BenchSize): Promise<void> {
   const { rounds } = size;
