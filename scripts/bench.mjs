@@ -30,7 +30,9 @@ if (missing.length > 0) {
   process.exitCode = 1;
 } else {
   const args = [file, ...process.argv.slice(named === undefined ? 2 : 3)];
-  process.exitCode = await asOrdinaryUser(named === benches.wal ? heirOfOrphans("node", args) : { command: "node", args });
+  process.exitCode = await asOrdinaryUser(
+    named === benches.wal ? heirOfOrphans("node", args) : { command: "node", args },
+  );
 }
 
 /**
