@@ -206,7 +206,7 @@ class Pusher {
       await store(path);
       // PostgreSQL may have had it archived by another process meanwhile, and used the file for other WAL.
       if (!(await this.#isStill(name, version))) return;
-      await this.#spool.acknowledge(name, version);
+      if (await this.#spool.acknowledge(name, version)) this.#lastAsked = this.#options.now();
       this.#done.set(name, version);
       log.debug(`archived ${name}`);
     } catch (error) {

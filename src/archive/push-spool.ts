@@ -49,14 +49,16 @@ export class PushSpool {
     return readdir(this.asked);
   }
 
-  /** The file is durable in the repository. `version`: as it was before it was read. */
-  async acknowledge(name: string, version: FileVersion): Promise<void> {
+  /**
+   * The file is durable in the repository. `version`: as it was before it was read. Says whether a front waits for it.
+   */
+  async acknowledge(name: string, version: FileVersion): Promise<boolean> {
     const path = join(this.#folder, "done", name);
     await writeFile(path, "", { mode: 0o600 });
     // The time of the file, rounded up; see `bin/pgark`. No other clock has a say in it.
     const time = new Date(Math.ceil(version.mtimeMs) + 1);
     await utimes(path, time, time);
-    await this.answered(name);
+    return this.answered(name);
   }
 
   async fail(name: string, message: string): Promise<void> {
@@ -80,11 +82,15 @@ export class PushSpool {
     return served;
   }
 
-  /** A question that has its answer. */
-  async answered(name: string): Promise<void> {
-    await unlink(join(this.asked, name)).catch((error: unknown) => {
+  /** A question that has its answer; false when nobody had asked. */
+  async answered(name: string): Promise<boolean> {
+    try {
+      await unlink(join(this.asked, name));
+      return true;
+    } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
-    });
+      return false;
+    }
   }
 }
 
