@@ -11,7 +11,7 @@ import { fileVersion, sameVersion } from "./push-spool.ts";
 import { storeEverywhere } from "./store-everywhere.ts";
 import type { StoreEverywhereOptions } from "./store-everywhere.ts";
 
-type Passed = "quorum" | "graceMs" | "mostPending" | "host" | "onBehind" | "signal";
+type Passed = "quorum" | "graceMs" | "mostPending" | "host" | "expected" | "onBehind" | "signal";
 
 export interface PushWalOptions extends Pick<StoreEverywhereOptions, Passed> {
   /** `%p`: the file, relative to the working directory that PostgreSQL gave us or absolute */

@@ -1,6 +1,8 @@
 import { isPgarkError, PgarkError } from "../errors.ts";
+import { sameIdentity } from "../postgres/cluster-identity.ts";
 import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
 import type { WalFileName } from "../postgres/wal-file-name.ts";
+import type { IdentityRecord } from "../repository/cluster-record.ts";
 import type { RepositoryMember } from "../repository/members.ts";
 import { settleQuorum } from "../repository/members.ts";
 import type { Repository } from "../repository/repository.ts";
@@ -27,6 +29,8 @@ export interface StoreEverywhereOptions extends SignalOption {
   readonly host: string;
   /** reads, checks and seals the file: one body for each set of recipients */
   readonly seal: (recipientSets: readonly (readonly string[])[]) => Promise<SealedWalFile>;
+  /** whose the file will be, as far as is known: the repositories are asked for its record while the file is sealed */
+  readonly expected?: ClusterIdentity | undefined;
   /** whose files are those that do not say so themselves */
   readonly ownIdentity: () => ClusterIdentity;
   /**
@@ -112,23 +116,36 @@ async function send(ready: readonly Ready[], options: StoreEverywhereOptions): P
   const sets = ready.map(({ repository }) => walRecipients(repository, options.name.name));
   const keys = sets.map((set) => [...set].sort().join(" "));
   const distinct = [...new Set(keys)];
+  const records = ready.map(({ repository }) => expectedRecord(repository, options));
   // Repositories with the same recipients share a body.
   const sealed = await options.seal(distinct.map((key) => sets[keys.indexOf(key)] ?? []));
   const ways = ready.map((to, index): Way => {
     const leaving = new AbortController();
     const body = sealed.bodies[distinct.indexOf(keys[index] ?? "")];
-    const arrival = put(to, { ...sealed, body }, leaving, options);
+    const arrival = put(to, { ...sealed, body }, records[index], leaving, options);
     return { ...to, arrival, stop: () => leaving.abort() };
   });
   void Promise.allSettled(ways.map(({ arrival }) => arrival)).then(() => sealed.release?.());
   return ways;
 }
 
+/** Asks for the record of the expected life ahead of time; what comes of it is looked at when it is needed. */
+function expectedRecord(
+  repository: Repository,
+  { expected, signal }: StoreEverywhereOptions,
+): Promise<IdentityRecord> | undefined {
+  if (expected === undefined) return undefined;
+  const record = repository.identityRecord(expected, { signal });
+  record.catch(() => undefined);
+  return record;
+}
+
 async function put(
   { member, repository }: Ready,
   sealed: Omit<SealedWalFile, "bodies"> & { readonly body: Uint8Array | undefined },
+  expectedRecordOf: Promise<IdentityRecord> | undefined,
   leaving: AbortController,
-  { name, host, ownIdentity, signal }: StoreEverywhereOptions,
+  { name, host, ownIdentity, expected, signal }: StoreEverywhereOptions,
 ): Promise<StoredWal> {
   const { body, sha256 } = sealed;
   if (body === undefined) throw new Error("a body was not sealed");
@@ -139,7 +156,9 @@ async function put(
   try {
     const identity = sealed.identity ?? ownIdentity();
     // Not once for all: a repository that was unmounted must not get a new beginning on the disk below.
-    await repository.identityRecord(identity, { signal: leaving.signal });
+    if (expectedRecordOf !== undefined && expected !== undefined && sameIdentity(identity, expected)) {
+      await expectedRecordOf;
+    } else await repository.identityRecord(identity, { signal: leaving.signal });
     const place = { identity, name: name.name, host, signal: leaving.signal };
     const stored = await putSealedWal(repository, { ...place, sealed: body, sha256 });
     member.away = undefined;

@@ -10,11 +10,13 @@ import type { Repository } from "../../repository/repository.ts";
 import { getSealedWal } from "../../repository/wal-object.ts";
 import { WalWorkerPool } from "../../repository/worker/wal-worker-pool.ts";
 import { fetchAhead } from "../../restore/fetch-ahead.ts";
+import { retriesByItself } from "../../storage/open-store.ts";
 import { SpoolSession } from "../../spool/session.ts";
 import { sessionOf, watchForChanges } from "../background.ts";
 import type { CommandRun } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
 import { defaultJobs } from "../jobs.ts";
+import { repositoriesOf } from "../settings.ts";
 import { isStandby } from "../standby.ts";
 import { withMembers } from "../with-repository.ts";
 
@@ -40,7 +42,8 @@ export async function main(run: CommandRun): Promise<number> {
         hasStandIn: (name) => fetcher.hasPartial(name),
         segmentSize: await fetcher.segmentSize(),
         most: settings.values.prefetch,
-        inFlight: jobs * 2,
+        // Over a network most of them wait for their first byte.
+        inFlight: jobs * (repositoriesOf(settings).some(retriesByItself) ? 4 : 2),
         lingerMs: settings.values.linger,
         after,
         unchanged,

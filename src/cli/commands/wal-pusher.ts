@@ -7,6 +7,8 @@ import { pushWal } from "../../archive/push-wal.ts";
 import type { Behind } from "../../archive/store-everywhere.ts";
 import { isPgarkError } from "../../errors.ts";
 import { readClusterIdentity } from "../../postgres/control-file.ts";
+import type { ClusterIdentity } from "../../postgres/cluster-identity.ts";
+import { retriesByItself } from "../../storage/open-store.ts";
 import type { RepositoryMember } from "../../repository/members.ts";
 import { WalWorkerPool } from "../../repository/worker/wal-worker-pool.ts";
 import { SpoolSession } from "../../spool/session.ts";
@@ -15,7 +17,7 @@ import type { CommandRun } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
 import { defaultJobs } from "../jobs.ts";
 import { formatError } from "../print-error.ts";
-import { quorumOf } from "../settings.ts";
+import { quorumOf, repositoriesOf } from "../settings.ts";
 import { PUSH_ATTEMPTS, retryTransient } from "../wal-retry.ts";
 import { withMembers } from "../with-repository.ts";
 
@@ -31,7 +33,8 @@ export async function main(run: CommandRun): Promise<number> {
   const pool = new WalWorkerPool(jobs);
   try {
     log.info("began to archive ahead", { pid: process.pid, jobs });
-    const pusher: Pusher = { run, pool, jobs, session, pgdata: options.pgdata, unchanged };
+    const { pgdata } = options;
+    const pusher: Pusher = { run, pool, jobs, session, pgdata, identity: readClusterIdentity(pgdata), unchanged };
     log.info(`ended: ${await withMembers(run, { keys: "none" }, (members) => archiveAhead(pusher, members))}`);
     return EXIT.ok;
   } finally {
@@ -46,16 +49,17 @@ interface Pusher {
   readonly jobs: number;
   readonly session: SpoolSession;
   readonly pgdata: string;
+  readonly identity: ClusterIdentity;
   readonly unchanged: () => Promise<boolean>;
 }
 
 async function archiveAhead(pusher: Pusher, members: readonly RepositoryMember[]): Promise<PushAheadEnd> {
-  const { run, session, pgdata, unchanged } = pusher;
+  const { run, session, pgdata, identity, unchanged } = pusher;
   const { io, log, settings } = run;
   const quorum = quorumOf(settings);
   const keepUp = new KeepUp({
     members,
-    identity: readClusterIdentity(pgdata),
+    identity,
     host: io.hostName,
     storeFromDisk: (member, name, signal) => storeFromDisk(pusher, member, name, signal),
     now: io.now,
@@ -92,9 +96,12 @@ async function archiveAhead(pusher: Pusher, members: readonly RepositoryMember[]
   }
 }
 
-/** Two for each worker: while one is compressed, the other is on its way to the store. */
-function inFlight({ jobs }: Pusher): number {
-  return jobs * 2;
+/**
+ * Two for each worker: while one is compressed, the other is on its way to the store. Over a network it is on its way for
+ * longer, mostly waiting.
+ */
+function inFlight({ jobs, run }: Pusher): number {
+  return jobs * (repositoriesOf(run.settings).some(retriesByItself) ? 4 : 2);
 }
 
 /** Brings a file to one repository that lags; false when the data directory does not have it any more. */
@@ -124,7 +131,7 @@ interface Aim {
 }
 
 async function store(pusher: Pusher, path: string, { members, ...aim }: Aim): Promise<void> {
-  const { run, pool, pgdata } = pusher;
+  const { run, pool, pgdata, identity } = pusher;
   const { io, log, settings } = run;
   await retryTransient(run, PUSH_ATTEMPTS, () =>
     pushWal(members, {
@@ -135,6 +142,7 @@ async function store(pusher: Pusher, path: string, { members, ...aim }: Aim): Pr
       // Those under way, and some more: memory is bounded, however slow a repository is.
       mostPending: inFlight(pusher) + 4,
       host: io.hostName,
+      expected: identity,
       level: settings.values["compress-level"],
       now: io.now(),
       seal: (file, options) => pool.sealFile(file, options),
