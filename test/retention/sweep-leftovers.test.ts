@@ -56,10 +56,11 @@ test("unfinished uploads of swept backups go at once, others after a week, those
 
 test("who may not ask for them goes on without; who cannot find out does not", async () => {
   const failing = (code: "denied" | "unavailable"): Leftovers => ({
-    // eslint-disable-next-line require-yield
-    async *list() {
-      throw new PgarkError(code, "AccessDenied", { operation: "list uploads" });
-    },
+    list: () => ({
+      [Symbol.asyncIterator]: () => ({
+        next: () => Promise.reject(new PgarkError(code, "AccessDenied", { operation: "list uploads" })),
+      }),
+    }),
     remove: async () => undefined,
   });
   expect(await sweep(failing("denied"))).toEqual({

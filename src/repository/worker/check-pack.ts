@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { crc32c } from "@node-rs/crc32";
-import { isPgarkError } from "../../errors.ts";
 import { findBadPages } from "../../postgres/page-checksum.ts";
 import { PayloadReader } from "../envelope/payload-reader.ts";
 import { openZstd } from "../envelope/zstd.ts";
+import { FirstDamage } from "./first-damage.ts";
 import type { CheckedPack, CheckFile, CheckPackTask, PackFault, PageCheck } from "./check-tasks.ts";
 import { Counters } from "./pack-tasks.ts";
 import { PartReceiver } from "./shared-parts.ts";
@@ -21,26 +21,17 @@ export function checkPack(task: CheckPackTask): CheckedPack {
   const hash = createHash("sha256").update(task.header);
   const files = new FileChecker(task.files, task.pages);
   const reader = new PayloadReader({ zstd: openZstd(1), key: task.key, plain: (bytes) => files.write(bytes) });
-  let broken: string | undefined;
-  const attempt = (work: () => void): void => {
-    if (broken !== undefined) return;
-    try {
-      work();
-    } catch (error) {
-      if (!isPgarkError(error, "corrupt")) throw error;
-      broken = error.message;
-    }
-  };
+  const damage = new FirstDamage();
   for (let done = 0; done < task.storedSize;) {
     done += receiver.take((bytes) => {
       hash.update(bytes);
       counters.addBytes(bytes.length);
-      attempt(() => reader.write(bytes));
+      damage.attempt(() => reader.write(bytes));
     });
   }
-  attempt(() => reader.end());
+  damage.attempt(() => reader.end());
   const faults: PackFault[] = [];
-  if (broken !== undefined) faults.push({ kind: "content", path: files.next, problem: broken });
+  if (damage.problem !== undefined) faults.push({ kind: "content", path: files.next, problem: damage.problem });
   else faults.push(...files.end());
   if (hash.digest("hex") !== task.sha256) {
     const problem = "its bytes are not those that were stored: their SHA-256 is not the manifest's";

@@ -7,6 +7,7 @@ import { checkWalSegment } from "../../postgres/wal-records.ts";
 import type { WalSegmentCheck } from "../../postgres/wal-segment-check.ts";
 import { PayloadReader } from "../envelope/payload-reader.ts";
 import { openZstd } from "../envelope/zstd.ts";
+import { FirstDamage } from "./first-damage.ts";
 import type { CheckedWal, CheckWalTask } from "./check-tasks.ts";
 import { Counters } from "./pack-tasks.ts";
 import { PartReceiver } from "./shared-parts.ts";
@@ -52,23 +53,14 @@ function receive(task: CheckWalTask, content: Content): string | undefined {
   const receiver = new PartReceiver(task.parts, task.port);
   const counters = new Counters(task.counters);
   const reader = new PayloadReader({ zstd: openZstd(1), key: task.key, plain: (bytes) => content.add(bytes) });
-  let broken: string | undefined;
-  const attempt = (work: () => void): void => {
-    if (broken !== undefined) return;
-    try {
-      work();
-    } catch (error) {
-      if (!isPgarkError(error, "corrupt")) throw error;
-      broken = error.message;
-    }
-  };
+  const damage = new FirstDamage();
   const take = (bytes: Uint8Array): void => {
     counters.addBytes(bytes.length);
-    attempt(() => reader.write(bytes));
+    damage.attempt(() => reader.write(bytes));
   };
   while (receiver.take(take) > 0);
-  attempt(() => reader.end());
-  return broken;
+  damage.attempt(() => reader.end());
+  return damage.problem;
 }
 
 class Content {
