@@ -10,7 +10,7 @@ export function configurationDoc(): string {
   const once = OPTION_NAMES.filter((name) => optionSpec(name).flagOnly);
   return `# Configuration
 
-<!-- Made from src/cli/options.ts by scripts/write-docs.mjs; a test says when it is out of date. Do not edit. -->
+<!-- Made from src/cli/option-table/ by scripts/write-docs.mjs; a test says when it is out of date. Do not edit. -->
 
 Every setting has one name in three spellings: the flag \`--identity-file\`, the environment variable
 \`PGARK_IDENTITY_FILE\` and the key \`identity-file\` in \`pgark.yaml\`. A flag goes before the environment, the environment

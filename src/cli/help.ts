@@ -1,4 +1,4 @@
-import type { CommandSpec } from "./command-table.ts";
+import type { CommandSpec } from "./command-spec.ts";
 import { environmentName, optionSpec } from "./options.ts";
 import type { OptionName } from "./options.ts";
 

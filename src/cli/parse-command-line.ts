@@ -2,7 +2,7 @@ import { Command, CommanderError, Option } from "commander";
 import { PgarkError } from "../errors.ts";
 import { BACKGROUND_COMMANDS } from "./command-names.ts";
 import { COMMANDS } from "./command-table.ts";
-import type { CommandSpec } from "./command-table.ts";
+import type { CommandSpec } from "./command-spec.ts";
 import { flagsOf, helpTail, optionHelp, PROGRAM_DESCRIPTION, PROGRAM_TAIL } from "./help.ts";
 import { optionSpec, optionsOf } from "./options.ts";
 import type { OptionName } from "./options.ts";

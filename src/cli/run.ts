@@ -2,7 +2,7 @@ import type { CommandRun } from "./command.ts";
 import { paintFor } from "./colours.ts";
 import { commandIn, isMonitoring } from "./command-names.ts";
 import type { CommandName } from "./command-names.ts";
-import type { CommandSpec } from "./command-table.ts";
+import type { CommandSpec } from "./command-spec.ts";
 import { EXIT, failureExitCode } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { toJson } from "./json-shapes.ts";
