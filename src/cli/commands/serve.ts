@@ -4,7 +4,7 @@ import { collectMetrics } from "../collect-metrics.ts";
 import type { CommandRun } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
 import { startMetricsServer } from "../metrics-server.ts";
-import { required } from "../settings.ts";
+import { mainRepository, required } from "../settings.ts";
 
 /** `pgark serve --metrics`: an endpoint for Prometheus, until it is stopped. */
 export async function main(run: CommandRun): Promise<number> {
@@ -12,7 +12,7 @@ export async function main(run: CommandRun): Promise<number> {
   if (!settings.values.metrics) {
     throw new PgarkError("usage", "nothing to serve", { operation: "serve", hint: "say what: pgark serve --metrics" });
   }
-  required(settings, "repository");
+  mainRepository(settings);
   required(settings, "cluster");
   const server = await startMetricsServer({
     listen: settings.values.listen,

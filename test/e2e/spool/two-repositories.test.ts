@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readdir, rename } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createCluster, openCluster, type Cluster } from "../../helpers/cluster.ts";
@@ -127,6 +129,19 @@ test("with a quorum archiving goes on while one is away, which then catches up",
     { missingFiles: 0, problem: null },
     { missingFiles: 0, problem: null },
   ]);
+});
+
+test("commands that work with one repository take the first", async () => {
+  for (const args of [["verify"], ["list"], ["plan"], ["metrics"], ["prune", "--keep-last", "1"]]) {
+    expectDone(await pgark.run(args, { env: { ...env, PGARK_DBNAME: cluster.connectionString } }));
+  }
+  // It gets as far as its port, which is taken.
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address() as AddressInfo;
+  const served = await pgark.run(["serve", "--metrics", "--listen", `127.0.0.1:${port}`], { env });
+  taken.close();
+  expect(served.stderr).toContain("EADDRINUSE");
 });
 
 test("a recovery takes each segment from the first that has it, and goes on with one of them gone", async () => {
