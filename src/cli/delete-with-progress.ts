@@ -3,9 +3,8 @@ import { applyDeletion } from "../retention/apply-deletion.ts";
 import type { Applied, Deletion } from "../retention/apply-deletion.ts";
 import type { CommandRun } from "./command.ts";
 import { EXIT } from "./exit-codes.ts";
-import { createProgress } from "./progress.ts";
+import { withProgress } from "./with-progress.ts";
 import { graceOf } from "./retention-settings.ts";
-import { wantsJsonLog } from "./settings.ts";
 import type { HeldLease } from "./with-lease.ts";
 
 /** Deletes, and shows how far it is. */
@@ -15,30 +14,17 @@ export async function deleteWithProgress(
   deletion: Deletion,
   held: HeldLease & { readonly expectedBytes: number },
 ): Promise<Applied> {
-  const { settings, io, log, screen } = run;
-  const { values } = settings;
-  const progress = await createProgress({
-    screen,
-    log,
-    now: io.now,
-    enabled: !values["no-progress"],
-    facts: wantsJsonLog(values),
-  });
-  try {
-    const applied = await applyDeletion(repository, deletion, {
+  const { settings, io, log } = run;
+  return withProgress(run, ({ onProgress }) =>
+    applyDeletion(repository, deletion, {
       ...held,
-      graceMs: graceOf(values),
+      graceMs: graceOf(settings.values),
       // What is really there may be more than what records say of it.
-      onProgress: (done) => progress.onProgress({ ...done, totalBytes: Math.max(done.doneBytes, held.expectedBytes) }),
+      onProgress: (done) => onProgress({ ...done, totalBytes: Math.max(done.doneBytes, held.expectedBytes) }),
       log,
       signal: io.signal,
-    });
-    progress.stop("done");
-    return applied;
-  } catch (error) {
-    progress.stop("failed");
-    throw error;
-  }
+    }),
+  );
 }
 
 /** 1 when something that was to go is still there. */

@@ -8,8 +8,7 @@ import { EXIT } from "../exit-codes.ts";
 import { defaultJobs } from "../jobs.ts";
 import { backupJson } from "../json-shapes.ts";
 import { section } from "../plan-text.ts";
-import { createProgress } from "../progress.ts";
-import { wantsJsonLog } from "../settings.ts";
+import { withProgress } from "../with-progress.ts";
 import { withRepository } from "../with-repository.ts";
 
 /** More bad pages than this are counted, not listed; `--json` has them all. */
@@ -17,37 +16,28 @@ const MOST_PAGES_SHOWN = 20;
 
 /** `pgark backup`: takes a base backup. */
 export async function main(run: CommandRun): Promise<number> {
-  const { settings, io, log, screen, paint } = run;
+  const { settings, io, log, paint } = run;
   const { values } = settings;
-  const progress = await createProgress({
-    screen,
-    log,
-    now: io.now,
-    enabled: !values["no-progress"],
-    facts: wantsJsonLog(values),
-  });
-  const taken = await withRepository(run, { keys: "all" }, (repository) =>
-    takeBackup(repository, {
-      connection: { ...connectionString(values.dbname), environment: io.env },
-      remote: values.remote,
-      pgdata: configuredDataDirectory(settings, io),
-      jobs: values.jobs ?? defaultJobs(io.processors),
-      level: values["compress-level"],
-      fast: values.fast,
-      ...(values.rate === undefined ? {} : { rate: values.rate }),
-      walTimeoutMs: values["wal-timeout"],
-      host: io.hostName,
-      version: run.version,
-      log,
-      onProgress: progress.onProgress,
-      now: io.now,
-      signal: io.signal,
-    }),
-  ).catch((error: unknown) => {
-    progress.stop("failed");
-    throw error;
-  });
-  progress.stop("done");
+  const taken = await withProgress(run, ({ onProgress }) =>
+    withRepository(run, { keys: "all" }, (repository) =>
+      takeBackup(repository, {
+        connection: { ...connectionString(values.dbname), environment: io.env },
+        remote: values.remote,
+        pgdata: configuredDataDirectory(settings, io),
+        jobs: values.jobs ?? defaultJobs(io.processors),
+        level: values["compress-level"],
+        fast: values.fast,
+        ...(values.rate === undefined ? {} : { rate: values.rate }),
+        walTimeoutMs: values["wal-timeout"],
+        host: io.hostName,
+        version: run.version,
+        log,
+        onProgress,
+        now: io.now,
+        signal: io.signal,
+      }),
+    ),
+  );
   const { record, warnings, badPages } = taken;
   await run.print({
     json: () => ({ backup: backupJson(record), warnings, badPages }),

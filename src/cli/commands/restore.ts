@@ -10,11 +10,10 @@ import type { CommandRun } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
 import { defaultJobs } from "../jobs.ts";
 import { makePlan, plannedJson, plannedText } from "../make-plan.ts";
-import { createProgress } from "../progress.ts";
-import { wantsJsonLog } from "../settings.ts";
 import { restoredText } from "../restored-text.ts";
 import type { Restored } from "../restored-text.ts";
 import { restoreCommand } from "../wal-commands.ts";
+import { withProgress } from "../with-progress.ts";
 import { withRepository } from "../with-repository.ts";
 
 /** `pgark restore <pgdata>`: plans, says so, and does it. */
@@ -61,17 +60,10 @@ async function apply(
   plan: RecoveryPlan,
   pgdata: string,
 ): Promise<Restored> {
-  const { settings, io, log, screen } = run;
+  const { settings, io, log } = run;
   const { values } = settings;
   const command = restoreCommand(settings, io, { partial: needsPartial(catalog, plan) });
-  const progress = await createProgress({
-    screen,
-    log,
-    now: io.now,
-    enabled: !values["no-progress"],
-    facts: wantsJsonLog(values),
-  });
-  try {
+  return withProgress(run, async ({ onProgress }) => {
     const applied = await applyRestore(repository, plan, {
       pgdata,
       tablespaces: values.tablespace ?? new Map<string, string>(),
@@ -82,11 +74,10 @@ async function apply(
       restoreCommand: command,
       ...(values.waldir === undefined ? {} : { waldir: values.waldir }),
       log,
-      onProgress: progress.onProgress,
+      onProgress,
       signal: io.signal,
     });
     await wipeSpoolOf(run, pgdata);
-    progress.stop("done");
     return {
       pgdata,
       files: applied.files,
@@ -94,10 +85,7 @@ async function apply(
       settings: applied.settings,
       archiving: values.archiving === "on",
     };
-  } catch (error) {
-    progress.stop("failed");
-    throw error;
-  }
+  });
 }
 
 /** What was archived from, or fetched for, an earlier cluster in this place is of no use now; to lose it costs nothing. */

@@ -20,15 +20,15 @@ import { chooseIdentities } from "../choose-life.ts";
 import type { CommandRun } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
 import { defaultJobs } from "../jobs.ts";
-import { createProgress } from "../progress.ts";
 import type { ProgressDisplay } from "../progress.ts";
 import { policyOf } from "../retention-settings.ts";
-import { required, wantsJsonLog } from "../settings.ts";
+import { mainRepository } from "../settings.ts";
 import { sortHoles } from "../sort-holes.ts";
 import type { SortedHoles } from "../sort-holes.ts";
 import { costsOf, judgeLife } from "../verify-verdict.ts";
 import type { JudgedLife, VerifyAnswer } from "../verify-verdict.ts";
 import { verifyJson, verifyText } from "../verify-text.ts";
+import { withProgress } from "../with-progress.ts";
 import { withRepository } from "../with-repository.ts";
 
 /** Faults that a record in the repository tells; the rest it counts. */
@@ -42,7 +42,7 @@ export async function main(run: CommandRun): Promise<number> {
     const depth = settings.values.read || sample !== undefined ? "read" : "listed";
     await proveKeys(repository, depth === "read" ? "data" : "manifests");
     const scope = {
-      repository: required(settings, "repository"),
+      repository: mainRepository(settings),
       cluster: repository.cluster,
       sample: sample === undefined ? undefined : shareText(sample),
     };
@@ -75,27 +75,18 @@ class Verification {
   }
 
   async run(): Promise<VerifyAnswer> {
-    const { settings, log, io, screen } = this.#run;
+    const { settings, io } = this.#run;
     const { values } = settings;
     const ofCluster = new Findings();
     await findForeignInCluster(this.#repository, ofCluster, { signal: io.signal });
-    const progress = await createProgress({
-      screen,
-      log,
-      now: io.now,
-      enabled: !values["no-progress"],
-      facts: wantsJsonLog(values),
-    });
     const pool = this.#depth === "read" ? new WorkerPool(values.jobs ?? defaultJobs(io.processors)) : undefined;
     const lives: JudgedLife[] = [];
     try {
-      for (const identity of await chooseIdentities(this.#run, this.#repository)) {
-        lives.push(await this.#verify(identity, pool, progress));
-      }
-      progress.stop("done");
-    } catch (error) {
-      progress.stop("failed");
-      throw error;
+      await withProgress(this.#run, async (progress) => {
+        for (const identity of await chooseIdentities(this.#run, this.#repository)) {
+          lives.push(await this.#verify(identity, pool, progress));
+        }
+      });
     } finally {
       await pool?.close();
     }
