@@ -234,9 +234,7 @@ describe("fetching ahead ends", () => {
     await stage.untilOffered(TWO);
     await change(stage);
     await stage.pass(1000);
-    await stage.breathe();
-    for (const load of fetching.pending.slice()) load.absent();
-    expect(await fetching.end).toBe("superseded");
+    expect(await stage.untilOverWithNothing(fetching)).toBe("superseded");
     expect(await readdir(stage.spool("wal")).catch(() => [])).toEqual([]);
   });
 

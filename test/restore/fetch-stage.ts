@@ -221,6 +221,18 @@ export class FetchStage implements AsyncDisposable {
     return end;
   }
 
+  /** Has every load find nothing, also those that begin late, until this one ends; no time passes. */
+  async untilOverWithNothing({ end, pending }: Fetching): Promise<"idle" | "superseded" | "stopped"> {
+    let over = false;
+    const note = (): void => void (over = true);
+    end.then(note, note);
+    await until(() => {
+      for (const load of pending.slice()) load.absent();
+      return over;
+    }, "the end");
+    return end;
+  }
+
   /** Gives whoever is at work some turns. */
   async breathe(): Promise<void> {
     for (let round = 0; round < 8; round++) {
