@@ -28,6 +28,7 @@ const options = {
   calls: { default: 200, help: "how many commands that are answered from the spool are measured" },
   latency: { default: 20, help: "by how many milliseconds each answer of the S3 server is late" },
   jobs: { default: processes, help: "pgark's --jobs on S3" },
+  only: { default: "", help: "measure those alone whose name begins so; ratios need the others" },
   parts: { default: "answers,drain,replay,s3", help: "what is measured; answers and replay archive first" },
 };
 
@@ -38,7 +39,7 @@ interface Bench {
   readonly results: WalResults;
 }
 
-await runBench(options, async ({ rounds, scale, segments, calls, latency, jobs, parts }) => {
+await runBench(options, async ({ rounds, scale, segments, calls, latency, jobs, only, parts }) => {
   const { path: directory } = await temporaryDirectory("pgark-bench");
   await describeMachine();
   console.log(`building a cluster (scale ${scale}) and ${segments} segments of WAL`);
@@ -53,7 +54,8 @@ await runBench(options, async ({ rounds, scale, segments, calls, latency, jobs, 
     loads.push(loadavg()[0] ?? Number.NaN);
     console.log(`round ${round} of ${rounds}; load ${loads.at(-1)?.toFixed(1)}`);
     // Turn about: nobody always comes first.
-    const inTurn = (all: readonly WalContender[]) => (round % 2 === 1 ? all : all.toReversed());
+    const inTurn = (all: readonly WalContender[]): readonly WalContender[] =>
+      (round % 2 === 1 ? all : all.toReversed()).filter(({ name }) => name.startsWith(only));
     for (const contender of inTurn(near)) await measureNear(bench, contender, wanted);
     for (const contender of inTurn(distant)) await measureDistant(bench, contender);
     await sink.stop();

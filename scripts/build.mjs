@@ -19,8 +19,18 @@ const entries = {
   worker: "src/repository/worker/worker-main.ts",
 };
 
-/** Native addons and what must find its own files beside it stay outside; pg-native is pg's optional, unused half. */
-const external = ["zstd-napi", "@node-rs/crc32", "piscina", "pg-native"];
+/**
+ * Native addons, what stands in for one and is hardly ever loaded, and what must find its own files beside it stay outside;
+ * pg-native is pg's optional, unused half.
+ */
+const external = [
+  "zstd-napi",
+  "@node-rs/crc32",
+  "@napi-rs/blake-hash",
+  "@noble/hashes/blake3.js",
+  "piscina",
+  "pg-native",
+];
 
 const own = JSON.parse(await readFile(join(project, "package.json"), "utf8"));
 

@@ -44,6 +44,7 @@ function canMount() {
 const requirements = [
   { name: "age", without: "encryption against the age program", packages: ["age"], present: onPath("age") },
   { name: "zstd", without: "compression against the zstd program", packages: ["zstd"], present: onPath("zstd") },
+  { name: "b3sum", without: "digests against the b3sum program", packages: ["b3sum"], present: onPath("b3sum") },
   {
     name: "pgbackrest",
     without: "the comparison with pgBackRest",

@@ -31,6 +31,7 @@ export async function replay(source: WalSource, contender: WalContender, directo
       source: "debian",
       config: {
         archive_mode: "off",
+        fsync: true,
         restore_command: contender.restoreCommand(pgdata, usualAhead),
         recovery_target_lsn: middleOf(source.segments.at(-1) ?? ""),
         recovery_target_action: "pause",

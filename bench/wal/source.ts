@@ -76,6 +76,8 @@ export async function buildWalSource(directory: string, scale: number, count: nu
     segments = await segmentsWith(status, "ready");
   }
   await cluster.query("checkpoint");
+  // What is measured is measured as on a server that is used, whatever its WAL was made with.
+  await cluster.configure({ fsync: true });
   return { cluster, segments: segments.slice(0, count), snapshot, makeReady: (names) => makeReady(status, names) };
 }
 

@@ -119,7 +119,7 @@ export async function copyWal(from: Repository, to: Repository, file: CopyWalOpt
   const { signal } = file;
   const key = walKey(from.cluster, file.identity, file.name, from.encrypted);
   let sealed: Uint8Array;
-  let sha256: string;
+  let digest: string;
   try {
     const head = await readHead(from, key, { signal });
     if (head === undefined) {
@@ -128,13 +128,13 @@ export async function copyWal(from: Repository, to: Repository, file: CopyWalOpt
     if (head.written < file.since) return "unwanted";
     sealed = await from.store.get(key, { signal });
     if (!from.encrypted) await readObject(sealed, { encrypted: false, identities: [] }, () => undefined);
-    sha256 = head.sha256;
+    digest = head.digest;
   } catch (error) {
     if (isPgarkError(error, "not-found")) return "unwanted";
     throw error;
   }
   // A repository that was unmounted must not get a new beginning on the disk below.
   await to.identityRecord(file.identity, { signal });
-  await putSealedWal(to, { ...file, sealed, sha256 });
+  await putSealedWal(to, { ...file, sealed, digest });
   return "copied";
 }

@@ -147,7 +147,7 @@ async function put(
   leaving: AbortController,
   { name, host, ownIdentity, expected, signal }: StoreEverywhereOptions,
 ): Promise<StoredWal> {
-  const { body, sha256 } = sealed;
+  const { body, digest } = sealed;
   if (body === undefined) throw new Error("a body was not sealed");
   const leave = (): void => leaving.abort(signal?.reason);
   if (signal?.aborted) leave();
@@ -160,7 +160,7 @@ async function put(
       await expectedRecordOf;
     } else await repository.identityRecord(identity, { signal: leaving.signal });
     const place = { identity, name: name.name, host, signal: leaving.signal };
-    const stored = await putSealedWal(repository, { ...place, sealed: body, sha256 });
+    const stored = await putSealedWal(repository, { ...place, sealed: body, digest });
     member.away = undefined;
     return stored;
   } finally {

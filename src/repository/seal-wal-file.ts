@@ -21,8 +21,8 @@ export interface SealWalFileOptions extends SealOptions {
 export interface SealedWalFile {
   /** bytes of the file */
   readonly size: number;
-  /** of the file, hexadecimal */
-  readonly sha256: string;
+  /** of the file: `contentDigestHex` */
+  readonly digest: string;
   /** whose WAL it is, by a segment's own header; undefined for a `.history` or `.backup` file, which do not say */
   readonly identity: ClusterIdentity | undefined;
   readonly bodies: readonly Uint8Array[];

@@ -1,9 +1,10 @@
 import { isPgarkError, PgarkError } from "../errors.ts";
 import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
-import type { SignalOption } from "../storage/object-store.ts";
+import type { GetOptions, SignalOption } from "../storage/object-store.ts";
+import { contentDigestHex } from "./envelope/content-digest.ts";
 import { headReadSize, readObjectHead } from "./envelope/object-head.ts";
 import type { ObjectHead } from "./envelope/object-head.ts";
-import { openObject, sealObject, sha256Hex } from "./envelope/whole-object.ts";
+import { openObject, sealObject } from "./envelope/whole-object.ts";
 import { walKey } from "./layout.ts";
 import type { Repository } from "./repository.ts";
 
@@ -27,8 +28,8 @@ export interface StoreWalOptions extends WalPlace {
 export interface PutSealedWalOptions extends WalPlace {
   /** the object, sealed to `walRecipients` */
   readonly sealed: Uint8Array;
-  /** of its plain content, hexadecimal */
-  readonly sha256: string;
+  /** of its plain content: `contentDigestHex` */
+  readonly digest: string;
 }
 
 export interface StoredWal {
@@ -47,7 +48,7 @@ export async function storeWal(repository: Repository, options: StoreWalOptions)
   const { plain, name, level } = options;
   const recipients = walRecipients(repository, name);
   const sealed = await sealObject(plain, { recipients, level, writer: options.host, now: options.now });
-  return putSealedWal(repository, { ...options, sealed, sha256: sha256Hex(plain) });
+  return putSealedWal(repository, { ...options, sealed, digest: contentDigestHex(plain) });
 }
 
 /**
@@ -55,7 +56,7 @@ export async function storeWal(repository: Repository, options: StoreWalOptions)
  * names both writers, and stays one.
  */
 export async function putSealedWal(repository: Repository, options: PutSealedWalOptions): Promise<StoredWal> {
-  const { identity, name, sealed, sha256, signal } = options;
+  const { identity, name, sealed, digest, signal } = options;
   const key = walKey(repository.cluster, identity, name, repository.encrypted);
   try {
     await putOnce(repository, key, sealed, { signal });
@@ -64,7 +65,7 @@ export async function putSealedWal(repository: Repository, options: PutSealedWal
     if (!isPgarkError(error, "exists")) throw error;
   }
   const there = await readHead(repository, key, { signal });
-  if (there?.sha256 === sha256) return { outcome: "already-there", key, storedBytes: sealed.length };
+  if (there?.digest === digest) return { outcome: "already-there", key, storedBytes: sealed.length };
   throw conflict(options, key, there);
 }
 
@@ -99,18 +100,18 @@ function conflict(options: PutSealedWalOptions, key: string, there: ObjectHead |
   const other =
     there === undefined
       ? "an object whose head cannot be read"
-      : `${there.writer} wrote other content (sha256 ${there.sha256.slice(0, 12)}…) at ${there.written.toISOString()}`;
+      : `${there.writer} wrote other content (blake3 ${there.digest.slice(0, 12)}…) at ${there.written.toISOString()}`;
   return new PgarkError(
     "conflict",
     `the repository already holds a different ${options.name}: ${other}; ` +
-      `this one is from ${options.host} (sha256 ${options.sha256.slice(0, 12)}…)`,
+      `this one is from ${options.host} (blake3 ${options.digest.slice(0, 12)}…)`,
     {
       operation: "push",
       object: key,
       facts: {
-        there: there?.sha256,
+        there: there?.digest,
         thereWriter: there?.writer,
-        here: options.sha256,
+        here: options.digest,
         hereWriter: options.host,
       },
       hint:
@@ -125,7 +126,7 @@ export async function getSealedWal(
   repository: Repository,
   identity: ClusterIdentity,
   name: string,
-  options: SignalOption,
+  options: Omit<GetOptions, "range">,
 ): Promise<Uint8Array> {
   return repository.store.get(walKey(repository.cluster, identity, name, repository.encrypted), options);
 }

@@ -1,11 +1,10 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { isPgarkError } from "../errors.ts";
+import { isPgarkError, throwIfAborted } from "../errors.ts";
 import type { ClusterIdentity } from "../postgres/cluster-identity.ts";
 import type { Session } from "../postgres/connection.ts";
 import { parseWalFileName } from "../postgres/wal-file-name.ts";
+import { newContentDigest } from "../repository/envelope/content-digest.ts";
 import { walKey } from "../repository/layout.ts";
 import type { Repository } from "../repository/repository.ts";
 import { readHead } from "../repository/wal-object.ts";
@@ -31,7 +30,7 @@ export async function readTakenName(repository: Repository, options: TakenNameOp
     const here = await digestOfServersFile(options);
     return {
       name,
-      same: here === undefined || head === undefined ? undefined : here === head.sha256,
+      same: here === undefined || head === undefined ? undefined : here === head.digest,
       writer: head?.writer,
       written: head?.written,
     };
@@ -41,24 +40,49 @@ export async function readTakenName(repository: Repository, options: TakenNameOp
   }
 }
 
-/** SHA-256, hexadecimal, of the file in `pg_wal`; undefined where neither this user nor the role may read it. */
-async function digestOfServersFile({ name, pgdata, session }: TakenNameOptions): Promise<string | undefined> {
+/** The digest of the file in `pg_wal`; undefined where neither this user nor the role may read it, or it is not there. */
+async function digestOfServersFile(options: TakenNameOptions): Promise<string | undefined> {
+  const { name, pgdata, session } = options;
   if (pgdata !== undefined) {
-    const hash = createHash("sha256");
     try {
-      await pipeline(createReadStream(join(pgdata, "pg_wal", name)), hash);
-      return hash.digest("hex");
+      return await digestOf(createReadStream(join(pgdata, "pg_wal", name), { highWaterMark: localPieceSize }));
     } catch {
       // Then the server is asked.
     }
   }
+  if (session === undefined) return undefined;
   try {
-    const rows = await session?.query("SELECT encode(sha256(pg_read_binary_file('pg_wal/' || $1)), 'hex') AS sha256", [
-      name,
-    ]);
-    return rows?.[0]?.["sha256"] ?? undefined;
+    return await digestOf(readThere(session, options));
   } catch (error) {
     if (isPgarkError(error, "postgres")) return undefined;
     throw error;
+  }
+}
+
+async function digestOf(pieces: AsyncIterable<Uint8Array>): Promise<string> {
+  const digest = newContentDigest();
+  for await (const piece of pieces) digest.update(piece);
+  return digest.hex();
+}
+
+/** Bytes that are read at once. */
+const localPieceSize = 256 * 1024;
+const remotePieceSize = 4 * 1024 * 1024;
+
+/**
+ * The file as the server sends it, which has no function for this digest. Throws `postgres` when it does not, also because the
+ * file was recycled meanwhile.
+ */
+async function* readThere(session: Session, { name, signal }: TakenNameOptions): AsyncGenerator<Uint8Array> {
+  for (let offset = 0; ; offset += remotePieceSize) {
+    throwIfAborted(signal, "read the server's WAL file");
+    const rows = await session.query("SELECT encode(pg_read_binary_file('pg_wal/' || $1, $2, $3), 'base64') AS piece", [
+      name,
+      offset,
+      remotePieceSize,
+    ]);
+    const piece = Buffer.from(rows[0]?.["piece"] ?? "", "base64");
+    yield piece;
+    if (piece.length < remotePieceSize) return;
   }
 }

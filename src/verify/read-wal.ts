@@ -122,8 +122,8 @@ async function readPiece(
     const read = await receiveObject(object, async ({ header, key: payloadKey, beginning }, released) => {
       const head = readObjectHead(beginning);
       if (head === undefined) throw new PgarkError("corrupt", "it has no head", { operation: "read WAL" });
-      const { sha256, size } = head;
-      const task = { name, identity, head: { sha256, size }, header, key: payloadKey, counters, parts };
+      const { digest, size } = head;
+      const task = { name, identity, head: { digest, size }, header, key: payloadKey, counters, parts };
       return memory.lend((plain) => pool.run("checkWal", { ...task, plain }, released));
     });
     options.onRead();

@@ -60,11 +60,14 @@ export class PushStage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { abort, pending } of this.#pushing) {
-      abort();
-      for (const store of pending.splice(0)) store.fail(stopped());
+    for (const { abort } of this.#pushing) abort();
+    const state = { over: false };
+    void Promise.allSettled(this.#pushing.map(({ end }) => end)).then(() => (state.over = true));
+    // Who was about to store does so all the same.
+    while (!state.over) {
+      for (const store of this.#pushing.flatMap(({ pending }) => pending)) store.fail(stopped());
+      await this.breathe();
     }
-    await Promise.allSettled(this.#pushing.map(({ end }) => end));
     await this.#directory[Symbol.asyncDispose]();
   }
 

@@ -7,7 +7,7 @@ import { parseWalFileName } from "../../src/postgres/wal-file-name.ts";
 import { generateKeyPair } from "../../src/repository/keys.ts";
 import { RepositoryMember } from "../../src/repository/members.ts";
 import { loadWal } from "../../src/repository/wal-object.ts";
-import { sha256Hex } from "../../src/repository/envelope/whole-object.ts";
+import { contentDigestHex } from "../../src/repository/envelope/content-digest.ts";
 import { identity, type Keys } from "../repository/backup-fixture.ts";
 import {
   down,
@@ -48,7 +48,7 @@ function stage(places: readonly Place[], quorum: number, changes: Partial<StoreE
           self.sets.push(recipientSets);
           return {
             size: 7,
-            sha256: sha256Hex(Buffer.from("content")),
+            digest: contentDigestHex(Buffer.from("content")),
             identity,
             bodies: await Promise.all(recipientSets.map((recipients) => sealed("content", recipients))),
             release: () => void self.released++,

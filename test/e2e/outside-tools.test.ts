@@ -67,29 +67,38 @@ function describeRepository({ major, encrypt, how }: Case): void {
   const suffix = encrypt ? ".zst.age" : ".zst";
   const identity = (): string => (encrypt ? join(source.directory, "identity") : "");
 
+  const walObject = (): string =>
+    join(life, "wal", segment.name.slice(0, 8), segment.name.slice(8, 16), `${segment.name}${suffix}`);
+
+  const opening = encrypt ? 'age -d -i "$1" "$2" | zstd -d' : 'zstd -d < "$2"';
+
   /** What the tools make of an object: `age -d | zstd -d`, or `zstd -d` alone. */
   async function opened(object: string): Promise<Buffer> {
-    const command = encrypt ? 'age -d -i "$1" "$2" | zstd -d' : 'zstd -d < "$2"';
-    return (await bash(`set -o pipefail; ${command}`, [identity(), object])).stdout;
+    return (await bash(`set -o pipefail; ${opening}`, [identity(), object])).stdout;
   }
 
   test("a WAL object opens to the segment, byte for byte", async () => {
-    const object = join(life, "wal", segment.name.slice(0, 8), segment.name.slice(8, 16), `${segment.name}${suffix}`);
+    const object = walObject();
     expect((await opened(object)).equals(segment.bytes)).toBe(true);
     const head = (await readFile(object)).subarray(0, 1024).toString("latin1");
     // A stanza before all others, or the magic number of a skippable frame and its length.
     const begin = encrypt ? "age-encryption.org/v1\n-> pgark/head-v1 " : "P*M\x18";
     expect(head.slice(0, begin.length)).toBe(begin);
-    expect(head.indexOf("pgark/head-v1 sha256=")).toBe(encrypt ? 25 : 8);
-    const { stdout } = await bash(
-      `set -o pipefail; ${encrypt ? 'age -d -i "$1" "$2" | zstd -d' : 'zstd -d < "$2"'} | sha256sum`,
-      [identity(), object],
-    );
-    expect(head).toContain(`sha256=${stdout.toString().slice(0, 64)} size=${segment.bytes.length} `);
+    expect(head.indexOf("pgark/head-v1 blake3=")).toBe(encrypt ? 25 : 8);
+    expect(head).toContain(` size=${segment.bytes.length} `);
+  });
+
+  describeWith(["b3sum"], "b3sum", () => {
+    test("computes the digest that a WAL object has at its head", async () => {
+      const object = walObject();
+      const head = (await readFile(object)).subarray(0, 1024).toString("latin1");
+      const { stdout } = await bash(`set -o pipefail; ${opening} | b3sum`, [identity(), object]);
+      expect(head).toContain(` blake3=${stdout.toString().slice(0, 64)} `);
+    });
   });
 
   test("an object with a changed byte is opened by no tool", async () => {
-    const object = join(life, "wal", segment.name.slice(0, 8), segment.name.slice(8, 16), `${segment.name}${suffix}`);
+    const object = walObject();
     const bytes = await readFile(object);
     bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1);
     const damaged = join(source.directory, "damaged");

@@ -10,7 +10,9 @@ test("an installed pgark has its program, its bundles and its native packages, a
   expect((await stat(pgark.program)).mode & 0o111).toBe(0o111);
   expect(await readdir(join(pgark.directory, "dist"))).toEqual(expect.arrayContaining(["package.json", "pgark.cjs"]));
   const packages = await readdir(join(pgark.directory, "node_modules"));
-  expect(packages).toEqual(expect.arrayContaining(["piscina", "@node-rs"]));
+  expect(packages).toEqual(expect.arrayContaining(["piscina", "@node-rs", "@noble"]));
+  const blake = await readdir(join(pgark.directory, "node_modules/@napi-rs"));
+  expect(blake).toEqual(expect.arrayContaining(["blake-hash", expect.stringMatching(/^blake-hash-linux-/)]));
   expect(packages).not.toContain("vitest");
 
   const { exitCode, stdout, stderr } = await pgark.run(["--help"], { cwd: directory.path });

@@ -44,7 +44,13 @@ export async function installPgark(directory: string): Promise<InstalledPgark> {
     await cp(join(projectDirectory, part), join(directory, part), { recursive: true });
   }
   // What the bundles leave outside (scripts/build.mjs).
-  for (const name of await withDependencies(["zstd-napi", "@node-rs/crc32", "piscina"])) {
+  for (const name of await withDependencies([
+    "zstd-napi",
+    "@node-rs/crc32",
+    "@napi-rs/blake-hash",
+    "@noble/hashes",
+    "piscina",
+  ])) {
     const target = join(directory, "node_modules", name);
     await mkdir(dirname(target), { recursive: true });
     await cp(join(projectDirectory, "node_modules", name), target, { recursive: true, verbatimSymlinks: true });

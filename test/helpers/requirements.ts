@@ -2,7 +2,16 @@ import { describe, test } from "vitest";
 
 /** Programs that npm does not bring; scripts/requirements.mjs knows how to tell and where to get them. */
 export type Requirement =
-  "age" | "zstd" | "pgbackrest" | "postgresql-15" | "pg-tools-18" | "radosgw" | "setpriv" | "busybox" | "mounts";
+  | "age"
+  | "zstd"
+  | "b3sum"
+  | "pgbackrest"
+  | "postgresql-15"
+  | "pg-tools-18"
+  | "radosgw"
+  | "setpriv"
+  | "busybox"
+  | "mounts";
 
 /**
  * `describe` for a suite that needs programs which may not be installed. `npm test` has looked (PGARK_TEST_MISSING): without

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ClusterIdentity } from "../../src/postgres/cluster-identity.ts";
 import type { WalFileName } from "../../src/postgres/wal-file-name.ts";
+import { contentDigestHex } from "../../src/repository/envelope/content-digest.ts";
 import { readObjectHead } from "../../src/repository/envelope/object-head.ts";
-import { openObject, sealObject, sha256Hex } from "../../src/repository/envelope/whole-object.ts";
+import { openObject, sealObject } from "../../src/repository/envelope/whole-object.ts";
 import type { KeyPair } from "../../src/repository/keys.ts";
 import { generateKeyPair } from "../../src/repository/keys.ts";
 import { openWalFile } from "../../src/repository/open-wal-file.ts";
@@ -59,7 +60,7 @@ describe("a WAL file that is sealed", () => {
   test("once for each set of recipients is opened by the keys of that set alone", async () => {
     const sets = [[one.recipient], [two.recipient, one.recipient], []];
     const sealed = await sealWalFile(source, { ...settings, name, recipientSets: sets });
-    expect(sealed).toMatchObject({ size: segmentSize, sha256: sha256Hex(bytes), identity });
+    expect(sealed).toMatchObject({ size: segmentSize, digest: contentDigestHex(bytes), identity });
     const [toOne, toBoth, toAll] = sealed.bodies;
     for (const [body, encrypted, identities] of [
       [toOne, true, [one.identity]],
@@ -69,7 +70,7 @@ describe("a WAL file that is sealed", () => {
     ] as const) {
       const { plain, head } = await openObject(body ?? new Uint8Array(), { encrypted, identities });
       expect(Buffer.from(plain).equals(bytes)).toBe(true);
-      expect(head).toEqual({ sha256: sealed.sha256, size: segmentSize, writer: "db1", written: now });
+      expect(head).toEqual({ digest: sealed.digest, size: segmentSize, writer: "db1", written: now });
       expect(readObjectHead((body ?? new Uint8Array()).subarray(0, 1024))).toEqual(head);
     }
     const foreign = openObject(toOne ?? new Uint8Array(), { encrypted: true, identities: [two.identity] });
@@ -158,7 +159,7 @@ describe("a stored WAL object that is opened into a file", () => {
     const stranger: ClusterIdentity = { ...identity, systemIdentifier: 1n };
     // All is well but the digest in the head, which the MAC of its header covers: made by somebody who has the public key.
     const lying = Buffer.from(await sealObject(Buffer.from(bytes), { ...settings, recipients: [] }));
-    lying.write("0".repeat(64), lying.indexOf("sha256=") + 7, "latin1");
+    lying.write("0".repeat(64), lying.indexOf("blake3=") + 7, "latin1");
     const refusals: readonly (readonly [string, () => Promise<number>, string])[] = [
       ["cut short", () => open(stored.subarray(0, -1)), "corrupt"],
       ["flipped", () => open(flipped), "corrupt"],

@@ -1,3 +1,4 @@
+import { open } from "node:fs/promises";
 import { isPgarkError, PgarkError } from "../../errors.ts";
 import { readClusterIdentity } from "../../postgres/control-file.ts";
 import type { ClusterIdentity } from "../../postgres/cluster-identity.ts";
@@ -35,12 +36,13 @@ export async function main(run: CommandRun): Promise<number> {
   try {
     log.info("began to fetch ahead", { pid: process.pid, jobs, after });
     const end = await withMembers(run, { keys: "all" }, async (members) => {
-      const fetcher = new Fetcher(run, members, identity, pool);
+      const segmentSize = await segmentSizeOf(run, members, identity);
+      const fetcher = new Fetcher({ run, members, identity, pool, segmentSize });
       return fetchAhead({
         session,
         load: (name, path, asked) => fetcher.load(name, path, asked),
         hasStandIn: (name) => fetcher.hasPartial(name),
-        segmentSize: await fetcher.segmentSize(),
+        segmentSize,
         most: settings.values.prefetch,
         // Over a network most of them wait for their first byte.
         inFlight: jobs * (repositoriesOf(settings).some(retriesByItself) ? 4 : 2),
@@ -60,26 +62,43 @@ export async function main(run: CommandRun): Promise<number> {
   }
 }
 
+/** Bytes of a WAL segment, as the first repository that answers has it in its record. */
+async function segmentSizeOf(
+  { io, log }: CommandRun,
+  members: readonly RepositoryMember[],
+  identity: ClusterIdentity,
+): Promise<number> {
+  const look = (repository: Repository): Promise<IdentityRecord> =>
+    repository.identityRecord(identity, { signal: io.signal });
+  const record = await fromFirst(members, look, log);
+  if (record === "absent")
+    throw new PgarkError("no-cluster", "no repository knows this cluster", { operation: "fetch" });
+  return record.walSegmentSize;
+}
+
+interface FetcherOptions {
+  readonly run: CommandRun;
+  readonly members: readonly RepositoryMember[];
+  readonly identity: ClusterIdentity;
+  readonly pool: WalWorkerPool;
+  /** bytes */
+  readonly segmentSize: number;
+}
+
 /** Fetches from the first repository that has a file; once: for patience there is the foreground. */
 class Fetcher {
   readonly #run: CommandRun;
   readonly #members: readonly RepositoryMember[];
   readonly #identity: ClusterIdentity;
   readonly #pool: WalWorkerPool;
+  readonly #segmentSize: number;
 
-  constructor(run: CommandRun, members: readonly RepositoryMember[], identity: ClusterIdentity, pool: WalWorkerPool) {
+  constructor({ run, members, identity, pool, segmentSize }: FetcherOptions) {
     this.#run = run;
     this.#members = members;
     this.#identity = identity;
     this.#pool = pool;
-  }
-
-  /** Bytes of a WAL segment, as the first repository that answers has it in its record. */
-  async segmentSize(): Promise<number> {
-    const record = await fromFirst(this.#members, (repository) => this.#record(repository), this.#run.log);
-    if (record === "absent")
-      throw new PgarkError("no-cluster", "no repository knows this cluster", { operation: "fetch" });
-    return record.walSegmentSize;
+    this.#segmentSize = segmentSize;
   }
 
   /** One file, verified, to `path`. */
@@ -110,27 +129,29 @@ class Fetcher {
     asked: boolean,
   ): Promise<"loaded" | "absent"> {
     const { signal } = this.#run.io;
-    let sealed: Uint8Array;
+    const { encrypted, secretKeys } = repository;
+    const options = { name, identity: this.#identity, encrypted, identities: secretKeys, signal };
+    const load = (into: Uint8Array): Promise<Uint8Array> =>
+      getSealedWal(repository, this.#identity, name.name, { signal, into });
     try {
-      sealed = await getSealedWal(repository, this.#identity, name.name, { signal });
+      await this.#pool.loadToFile(this.#segmentSize, load, path, options);
     } catch (error) {
       if (!isPgarkError(error, "not-found")) throw error;
       // An unmounted repository answers "no such file" to everything: see fetchWal.
-      if (asked) await this.#record(repository);
+      if (asked) await repository.identityRecord(this.#identity, { signal });
       return "absent";
     }
-    const { encrypted, secretKeys } = repository;
-    await this.#pool.openToFile(sealed, path, {
-      name,
-      identity: this.#identity,
-      encrypted,
-      identities: secretKeys,
-      signal,
-    });
+    // PostgreSQL syncs what it was given before it replays it. It needs not wait for the disk when that was done ahead.
+    if (!asked) await syncFile(path);
     return "loaded";
   }
+}
 
-  #record(repository: Repository): Promise<IdentityRecord> {
-    return repository.identityRecord(this.#identity, { signal: this.#run.io.signal });
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, "r");
+  try {
+    await file.datasync();
+  } finally {
+    await file.close();
   }
 }

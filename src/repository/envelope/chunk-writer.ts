@@ -1,6 +1,6 @@
 import { createSecretKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import { copyBytes } from "../copy-bytes.ts";
+import { copyBytes } from "../../copy-bytes.ts";
 import { chunkSize, encryptChunk } from "./age-payload.ts";
 
 /** Encrypts a stream of bytes as the chunks of an age payload, or passes them on as they are. */

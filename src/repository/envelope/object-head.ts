@@ -5,8 +5,8 @@ import { readSkippableFrame, skippableFrame } from "./zstd-frames.ts";
  * the same content, and whose it is.
  */
 export interface ObjectHead {
-  /** SHA-256 of the plain content, hexadecimal */
-  readonly sha256: string;
+  /** of the plain content: `contentDigestHex` */
+  readonly digest: string;
   /** bytes of the plain content */
   readonly size: number;
   /** who wrote it: a host name */
@@ -26,7 +26,7 @@ export const headReadSize = 1024;
 export function headStanza(head: ObjectHead): readonly string[] {
   return [
     headType,
-    `sha256=${head.sha256}`,
+    `blake3=${head.digest}`,
     `size=${head.size}`,
     `writer=${encodeWriter(head.writer)}`,
     `written=${head.written.toISOString()}`,
@@ -68,12 +68,12 @@ function parseHead(line: string): ObjectHead | undefined {
       return [pair.slice(0, equals), pair.slice(equals + 1)] as const;
     }),
   );
-  const sha256 = fields.get("sha256");
+  const digest = fields.get("blake3");
   const written = new Date(fields.get("written") ?? Number.NaN);
   const size = Number(fields.get("size"));
-  if (sha256 === undefined || !/^[0-9a-f]{64}$/.test(sha256) || !Number.isSafeInteger(size)) return undefined;
+  if (digest === undefined || !/^[0-9a-f]{64}$/.test(digest) || !Number.isSafeInteger(size)) return undefined;
   if (Number.isNaN(written.getTime())) return undefined;
-  return { sha256, size, writer: decodeWriter(fields.get("writer")), written };
+  return { digest, size, writer: decodeWriter(fields.get("writer")), written };
 }
 
 function decodeWriter(text: string | undefined): string {

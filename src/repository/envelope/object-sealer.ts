@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
-import { copyBytes } from "../copy-bytes.ts";
+import { copyBytes } from "../../copy-bytes.ts";
 import type { HeaderDraft } from "./age-header.ts";
 import { draftHeader } from "./age-header.ts";
 import { payloadSize } from "./age-payload.ts";
+import { newContentDigest } from "./content-digest.ts";
 import type { ObjectHead } from "./object-head.ts";
 import { headFrame } from "./object-head.ts";
 import { ChunkWriter } from "./chunk-writer.ts";
@@ -52,7 +52,7 @@ export function sealedBound(size: number): number {
  */
 export class ObjectSealer {
   readonly #options: ObjectSealerOptions;
-  readonly #hash = createHash("sha256");
+  readonly #digest = newContentDigest();
   readonly #bodies: readonly Body[];
   #isEmpty = true;
 
@@ -71,23 +71,23 @@ export class ObjectSealer {
   /** Takes the next `frameSize` bytes of the content; fewer only at its end. */
   write(plain: Uint8Array): void {
     const { zstd, frame } = this.#options.workspace;
-    this.#hash.update(plain);
+    this.#digest.update(plain);
     const compressed = frame.subarray(0, zstd.compress(frame, plain));
     for (const body of this.#bodies) body.chunks.write(compressed);
     this.#isEmpty = false;
   }
 
-  /** The objects, in their order. */
-  end(): { readonly sha256: string; readonly bodies: readonly Uint8Array[] } {
+  /** The objects, in their order, and the digest of the content. */
+  end(): { readonly digest: string; readonly bodies: readonly Uint8Array[] } {
     if (this.#isEmpty) this.write(new Uint8Array()); // nothing at all is one empty frame
-    const sha256 = this.#hash.digest("hex");
-    const head = headOf(this.#options, sha256);
-    return { sha256, bodies: this.#bodies.map((body) => body.end(head)) };
+    const digest = this.#digest.hex();
+    const head = headOf(this.#options, digest);
+    return { digest, bodies: this.#bodies.map((body) => body.end(head)) };
   }
 }
 
-function headOf(options: ObjectSealerOptions, sha256: string): ObjectHead {
-  return { sha256, size: options.size, writer: options.writer, written: options.now };
+function headOf(options: ObjectSealerOptions, digest: string): ObjectHead {
+  return { digest, size: options.size, writer: options.writer, written: options.now };
 }
 
 /** One object that is being written. */

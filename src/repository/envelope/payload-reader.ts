@@ -1,7 +1,7 @@
 import { createSecretKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { PgarkError } from "../../errors.ts";
-import { copyBytes } from "../copy-bytes.ts";
+import { copyBytes } from "../../copy-bytes.ts";
 import { chunkSize, decryptChunk, tagSize } from "./age-payload.ts";
 import type { Zstd } from "./zstd.ts";
 import { compressBound } from "./zstd.ts";

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import { PgarkError } from "../../errors.ts";
 import { openHeader } from "./age-header.ts";
+import { newContentDigest } from "./content-digest.ts";
 import type { ObjectHead } from "./object-head.ts";
 import { headReadSize, readObjectHead } from "./object-head.ts";
 import { ObjectSealer, SealWorkspace } from "./object-sealer.ts";
@@ -13,10 +13,6 @@ export interface SealObjectOptions extends SealOptions {
   /** none: not encrypted */
   readonly recipients: readonly string[];
   readonly level: number;
-}
-
-export function sha256Hex(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** The stored form of something that is in memory, with its head. */
@@ -55,20 +51,20 @@ export async function readObject(
   const opened = options.encrypted ? await openHeader(stored, options.identities) : undefined;
   const head = readObjectHead(stored.subarray(0, headReadSize));
   if (head === undefined) throw unlikeItsHead();
-  const hash = createHash("sha256");
+  const digest = newContentDigest();
   let size = 0;
   reader.begin({
     key: opened?.key,
     plain: (bytes) => {
       size += bytes.length;
       if (size > head.size) throw unlikeItsHead();
-      hash.update(bytes);
+      digest.update(bytes);
       plain(bytes, head);
     },
   });
   reader.write(stored.subarray(opened?.size ?? 0));
   reader.end();
-  if (size !== head.size || hash.digest("hex") !== head.sha256) throw unlikeItsHead();
+  if (size !== head.size || digest.hex() !== head.digest) throw unlikeItsHead();
   return head;
 }
 

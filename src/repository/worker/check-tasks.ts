@@ -3,6 +3,7 @@ import type { ClusterIdentity } from "../../postgres/cluster-identity.ts";
 import type { Lsn } from "../../postgres/lsn.ts";
 import type { WalFileName } from "../../postgres/wal-file-name.ts";
 import type { WalSegmentCheck } from "../../postgres/wal-segment-check.ts";
+import type { ObjectHead } from "../envelope/object-head.ts";
 import type { SharedParts } from "./shared-parts.ts";
 
 /** A stored pack that is read to see whether it is whole. */
@@ -64,7 +65,7 @@ export interface CheckWalTask {
   readonly name: Extract<WalFileName, { readonly kind: "segment" | "partial" }>;
   readonly identity: ClusterIdentity;
   /** what the object's head says */
-  readonly head: { readonly sha256: string; readonly size: number };
+  readonly head: Pick<ObjectHead, "digest" | "size">;
   readonly key: Uint8Array | undefined;
   /** the stored bytes before the payload, which come in no part */
   readonly header: Uint8Array;

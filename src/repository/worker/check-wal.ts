@@ -1,10 +1,10 @@
-import { createHash } from "node:crypto";
 import { isPgarkError, PgarkError } from "../../errors.ts";
 import { lsn } from "../../postgres/lsn.ts";
 import { verifyWalSegment } from "../../postgres/wal-header.ts";
 import type { WalHeader } from "../../postgres/wal-header.ts";
 import { checkWalSegment } from "../../postgres/wal-records.ts";
 import type { WalSegmentCheck } from "../../postgres/wal-segment-check.ts";
+import { contentDigestHex } from "../envelope/content-digest.ts";
 import { PayloadReader } from "../envelope/payload-reader.ts";
 import { openZstd } from "../envelope/zstd.ts";
 import { FirstDamage } from "./first-damage.ts";
@@ -18,7 +18,7 @@ export function checkWal(task: CheckWalTask): CheckedWal {
   const broken = receive(task, content);
   if (broken !== undefined) return { kind: "damaged", problem: broken };
   const { bytes } = content;
-  if (bytes.length !== task.head.size || createHash("sha256").update(bytes).digest("hex") !== task.head.sha256) {
+  if (bytes.length !== task.head.size || contentDigestHex(bytes) !== task.head.digest) {
     return { kind: "damaged", problem: "the content is not what the object's head says" };
   }
   const { name, identity } = task;

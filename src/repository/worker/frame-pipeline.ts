@@ -1,4 +1,4 @@
-import { copyBytes } from "../copy-bytes.ts";
+import { copyBytes } from "../../copy-bytes.ts";
 import { CompressLane, jobSize } from "./compress-lane.ts";
 import { slotCount } from "./shared-parts.ts";
 import type { WorkerPool } from "./worker-pool.ts";

@@ -1,6 +1,6 @@
 import { isPgarkError, PgarkError } from "../../errors.ts";
 import type { ObjectStore } from "../../storage/object-store.ts";
-import { copyBytes } from "../copy-bytes.ts";
+import { copyBytes } from "../../copy-bytes.ts";
 import { openHeader } from "../envelope/age-header.ts";
 import { maxHeaderSize } from "../envelope/age-stanzas.ts";
 import type { SharedParts } from "./shared-parts.ts";

@@ -1,6 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import { PgarkError } from "../../errors.ts";
-import { copyBytes } from "../copy-bytes.ts";
+import { copyBytes } from "../../copy-bytes.ts";
 
 /**
  * How a worker thread and the main thread pass parts of an object: a few slots of shared memory, each either empty or full.

@@ -4,6 +4,7 @@ import type { SignalOption } from "../../storage/object-store.ts";
 import { sealedBound } from "../envelope/object-sealer.ts";
 import type { OpenWalFileOptions } from "../open-wal-file.ts";
 import type { SealedWalFile, SealWalFileOptions } from "../seal-wal-file.ts";
+import { SharedMemory } from "./shared-memory.ts";
 import { WorkerPool } from "./worker-pool.ts";
 
 /** Threads that seal and open WAL files, for a process that stays: the main thread only talks to the store. */
@@ -42,17 +43,29 @@ export class WalWorkerPool {
   }
 
   /**
-   * As `openWalFile`, on a worker. `stored` moves there if it has its memory for itself: it must not be used any more. When the
-   * signal fires, `aborted` comes at once, but the worker goes on, and may still write the file until `close` has ended.
+   * As `openWalFile`, on a worker, of the object that `load` reads, into the memory that it gets if the object fits. `size`: bytes
+   * of the file, about. When the signal fires, `aborted` comes at once, but the worker goes on, and may still write the file until
+   * `close` has ended.
    */
-  async openToFile(stored: Uint8Array, path: string, options: OpenWalFileOptions & SignalOption): Promise<number> {
+  async loadToFile(
+    size: number,
+    load: (into: Uint8Array) => Promise<Uint8Array>,
+    path: string,
+    options: OpenWalFileOptions & SignalOption,
+  ): Promise<number> {
     const { signal, name, identity, encrypted, identities, key } = options;
     throwIfAborted(signal, "open WAL file");
-    const task = { stored, path, name, identity, encrypted, identities, key };
-    return untilAborted(
-      this.#pool.run("openWal", task, () => undefined, ownMemory(stored)),
-      signal,
-    );
+    const memory = this.#memory.take(sealedBound(size));
+    let opening: Promise<number> | undefined;
+    try {
+      const stored = await load(memory);
+      const task = { stored, path, name, identity, encrypted, identities, key };
+      opening = this.#pool.run("openWal", task, () => undefined, ownMemory(stored));
+      return await untilAborted(opening, signal);
+    } finally {
+      // Also when nobody waits any more: the worker reads it until it has ended.
+      void Promise.allSettled([opening]).then(() => this.#memory.giveBack(memory));
+    }
   }
 
   /** Ends the threads, whatever they are doing. */
@@ -67,24 +80,6 @@ function sizeOf(path: string): number {
     return statSync(path).size;
   } catch {
     return 0;
-  }
-}
-
-/**
- * Memory that is used again. Left to the garbage collector, the bodies of many segments pile up before it looks: they are large,
- * and nothing else makes garbage here.
- */
-class SharedMemory {
-  readonly #free: Uint8Array[] = [];
-
-  take(size: number): Uint8Array {
-    const index = this.#free.findIndex((piece) => piece.length >= size);
-    const [piece] = index < 0 ? [] : this.#free.splice(index, 1);
-    return piece ?? new Uint8Array(new SharedArrayBuffer(size));
-  }
-
-  giveBack(piece: Uint8Array): void {
-    this.#free.push(piece);
   }
 }
 

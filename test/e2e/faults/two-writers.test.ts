@@ -106,7 +106,7 @@ describe("a clone that goes its own way and archives into its source's cluster",
     expect(failed <= last).toBe(true);
     const log = await clone.log();
     expect(log).toMatch(
-      /already holds a different .*: \S+ wrote other content \(sha256 \w+…\) at .*; this one is from \S+ \(sha256/,
+      /already holds a different .*: \S+ wrote other content \(blake3 \w+…\) at .*; this one is from \S+ \(blake3/,
     );
     expect(log).toContain("archive command failed with exit code 1");
     for (const [name, sha256] of before) expect((await openAllWal(repository)).get(name)).toBe(sha256);

@@ -8,7 +8,7 @@ import type { BackupRecord } from "../../../src/repository/backup-record.ts";
 import { makeHeader, openHeader } from "../../../src/repository/envelope/age-header.ts";
 import { PayloadReader } from "../../../src/repository/envelope/payload-reader.ts";
 import { PayloadWriter } from "../../../src/repository/envelope/payload-writer.ts";
-import { openObject, sealObject, sha256Hex } from "../../../src/repository/envelope/whole-object.ts";
+import { openObject, sealObject } from "../../../src/repository/envelope/whole-object.ts";
 import { openZstd } from "../../../src/repository/envelope/zstd.ts";
 import { parseIdentityFile, recipientOf } from "../../../src/repository/keys.ts";
 import type { ManifestLine } from "../../../src/repository/manifest.ts";
@@ -18,7 +18,7 @@ import type { Repository } from "../../../src/repository/repository.ts";
 import { FileStore } from "../../../src/storage/drivers/file/file-store.ts";
 import type { GetOptions } from "../../../src/storage/object-store.ts";
 import { testIo } from "../../cli/test-io.ts";
-import { archiveCurrentSegment, expectDone, startArchivingCluster } from "./archiving-cluster.ts";
+import { archiveCurrentSegment, expectDone, sha256Of, startArchivingCluster } from "./archiving-cluster.ts";
 
 const run = promisify(execFile);
 
@@ -240,7 +240,7 @@ export class SpoiledArchive {
     const sealed = await this.#seal(tar, recipients ?? (await this.#recipients()));
     await this.put(pack, sealed);
     const told = lines.map((line) =>
-      line.type === "pack" && line.name === name ? { ...line, size: sealed.length, sha256: sha256Hex(sealed) } : line,
+      line.type === "pack" && line.name === name ? { ...line, size: sealed.length, sha256: sha256Of(sealed) } : line,
     );
     const sealedManifest = await this.#seal(
       Buffer.from(told.map(formatManifestLine).join("")),
@@ -249,7 +249,7 @@ export class SpoiledArchive {
     await this.put(manifest, sealedManifest);
     const packs = told.reduce((sum, line) => sum + (line.type === "pack" ? line.size : 0), 0);
     await this.rewriteRecord(backup, {
-      manifest: { size: sealedManifest.length, sha256: sha256Hex(sealedManifest) },
+      manifest: { size: sealedManifest.length, sha256: sha256Of(sealedManifest) },
       storedBytes: packs + sealedManifest.length,
     });
   }

@@ -89,7 +89,7 @@ export const walFaults: readonly FaultCase[] = [
     title: "a flipped bit in a segment's head",
     depth: "read",
     spoil: (spoiled, at) =>
-      spoiled.change(spoiled.wal(at.middle), (bytes) => changeText(bytes, /sha256=[0-9a-f]/, "sha256=x")),
+      spoiled.change(spoiled.wal(at.middle), (bytes) => changeText(bytes, /blake3=[0-9a-f]/, "blake3=x")),
     faults: (spoiled, at) => [["damaged", spoiled.wal(at.middle)]],
     lost: (at) => at.from(at.middle),
   },

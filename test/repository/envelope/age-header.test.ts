@@ -45,7 +45,7 @@ beforeAll(async () => {
   hybrid = { identity, recipient: await identityToRecipient(identity) };
 });
 
-const head = { sha256: "ab".repeat(32), size: 17, writer: "db1", written: new Date("2026-11-20T10:00:00.000Z") };
+const head = { digest: "ab".repeat(32), size: 17, writer: "db1", written: new Date("2026-11-20T10:00:00.000Z") };
 
 describe("an age header", () => {
   test("that the age program wrote is opened", async () => {

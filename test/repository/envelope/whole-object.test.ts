@@ -2,8 +2,9 @@ import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { isPgarkError } from "../../../src/errors.ts";
+import { contentDigestHex } from "../../../src/repository/envelope/content-digest.ts";
 import { headReadSize, readObjectHead } from "../../../src/repository/envelope/object-head.ts";
-import { openObject, sealObject, sha256Hex } from "../../../src/repository/envelope/whole-object.ts";
+import { openObject, sealObject } from "../../../src/repository/envelope/whole-object.ts";
 import type { KeyPair } from "../../../src/repository/keys.ts";
 import { generateKeyPair } from "../../../src/repository/keys.ts";
 
@@ -38,7 +39,7 @@ describe.each([true, false])("a whole object, encrypted: %s", (encrypted) => {
       const opened = await openObject(stored, { encrypted, identities: [pair.identity] });
       expect(Buffer.from(opened.plain).equals(Buffer.from(bytes))).toBe(true);
       expect(opened.head).toEqual({
-        sha256: sha256Hex(bytes),
+        digest: contentDigestHex(bytes),
         size: bytes.length,
         writer: "db1.example",
         written: now,
@@ -48,7 +49,7 @@ describe.each([true, false])("a whole object, encrypted: %s", (encrypted) => {
 
   test("tells its head without keys, from its first bytes alone", async () => {
     const stored = await seal(plain, encrypted);
-    const head = { sha256: sha256Hex(plain), size: plain.length, writer: "db1.example", written: now };
+    const head = { digest: contentDigestHex(plain), size: plain.length, writer: "db1.example", written: now };
     expect(readObjectHead(stored.subarray(0, headReadSize))).toEqual(head);
   });
 
@@ -61,7 +62,7 @@ describe.each([true, false])("a whole object, encrypted: %s", (encrypted) => {
       fc.asyncProperty(name, async (writer) => {
         const stored = await seal(plain, encrypted, writer);
         const head = readObjectHead(stored.subarray(0, headReadSize));
-        expect(head?.sha256).toBe(sha256Hex(plain));
+        expect(head?.digest).toBe(contentDigestHex(plain));
         expect(head?.writer === "-" || writer.toWellFormed().startsWith(head?.writer ?? "?")).toBe(true);
         expect(await outcomeOf(stored, encrypted)).toBe("same");
       }),
@@ -123,13 +124,15 @@ test("an object that is not of the form that was asked for is corrupt", async ()
 
 test("a head without a date, digest or size, or of another kind, is none", () => {
   const line = (words: string): Uint8Array => Buffer.from(`age-encryption.org/v1\n-> ${words}\n\n`);
-  const sha = `sha256=${"0".repeat(64)}`;
-  expect(readObjectHead(line(`pgark/head-v1 ${sha} size=1 writer=a written=2026-11-20T10:00:00.000Z`))).toBeDefined();
-  expect(readObjectHead(line(`pgark/head-v1 ${sha} size=1 writer=a written=never`))).toBeUndefined();
-  expect(readObjectHead(line(`pgark/head-v1 ${sha} size=1 writer=a`))).toBeUndefined();
-  expect(readObjectHead(line(`pgark/head-v1 ${sha} writer=a written=2026-11-20T10:00:00.000Z`))).toBeUndefined();
+  const digest = `blake3=${"0".repeat(64)}`;
+  expect(
+    readObjectHead(line(`pgark/head-v1 ${digest} size=1 writer=a written=2026-11-20T10:00:00.000Z`)),
+  ).toBeDefined();
+  expect(readObjectHead(line(`pgark/head-v1 ${digest} size=1 writer=a written=never`))).toBeUndefined();
+  expect(readObjectHead(line(`pgark/head-v1 ${digest} size=1 writer=a`))).toBeUndefined();
+  expect(readObjectHead(line(`pgark/head-v1 ${digest} writer=a written=2026-11-20T10:00:00.000Z`))).toBeUndefined();
   expect(readObjectHead(line(`pgark/head-v1 size=1 writer=a written=2026-11-20T10:00:00.000Z`))).toBeUndefined();
-  expect(readObjectHead(line(`X25519 ${sha} size=1 written=2026-11-20T10:00:00.000Z`))).toBeUndefined();
+  expect(readObjectHead(line(`X25519 ${digest} size=1 written=2026-11-20T10:00:00.000Z`))).toBeUndefined();
   expect(readObjectHead(new Uint8Array())).toBeUndefined();
   expect(readObjectHead(randomBytes(2000))).toBeUndefined();
 });

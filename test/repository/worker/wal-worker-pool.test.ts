@@ -1,10 +1,13 @@
+import { setImmediate } from "node:timers/promises";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { WalFileName } from "../../../src/postgres/wal-file-name.ts";
 import { sealedBound } from "../../../src/repository/envelope/object-sealer.ts";
-import { openObject, sha256Hex } from "../../../src/repository/envelope/whole-object.ts";
+import { contentDigestHex } from "../../../src/repository/envelope/content-digest.ts";
+import { openObject } from "../../../src/repository/envelope/whole-object.ts";
 import { generateKeyPair, type KeyPair } from "../../../src/repository/keys.ts";
+import type { OpenWalFileOptions } from "../../../src/repository/open-wal-file.ts";
 import type { SealedWalFile } from "../../../src/repository/seal-wal-file.ts";
 import { WalWorkerPool } from "../../../src/repository/worker/wal-worker-pool.ts";
 import { temporaryDirectory } from "../../helpers/temp.ts";
@@ -55,7 +58,7 @@ async function isSegment(sealed: SealedWalFile, index: number, encrypted: readon
 test("files are sealed side by side and come back as they were, whether they compress or not", async () => {
   const sealed = await Promise.all(segments.map((_, index) => seal(index, [[keys.recipient], []])));
   for (const [index, each] of sealed.entries()) {
-    expect(each).toMatchObject({ size: segmentSize, sha256: sha256Hex(segmentAt(index).bytes), identity });
+    expect(each).toMatchObject({ size: segmentSize, digest: contentDigestHex(segmentAt(index).bytes), identity });
     expect(await isSegment(each, index, [true, false])).toBe(true);
     each.release?.();
   }
@@ -97,14 +100,69 @@ test("what does not compress at all fits into its bound", async () => {
   }
 });
 
+/** As though a store had brought the object, in its own memory. */
+async function openFile(stored: Uint8Array, path: string, options: OpenWalFileOptions): Promise<number> {
+  return pool.loadToFile(segmentSize, async () => stored, path, options);
+}
+
 test("stored objects are written to files, from shared memory and from memory that is handed over", async () => {
   const sealed = await seal(1, [[keys.recipient]]);
   const [body = new Uint8Array()] = sealed.bodies;
   for (const stored of [body, Uint8Array.from(body), Buffer.concat([Buffer.alloc(7), body]).subarray(7)]) {
     const path = join(directory, "target");
     const options = { name: segmentAt(1).name, identity, encrypted: true, identities: [keys.identity] };
-    expect(await pool.openToFile(stored, path, options)).toBe(segmentSize);
+    expect(await openFile(stored, path, options)).toBe(segmentSize);
     expect((await readFile(path)).equals(segmentAt(1).bytes)).toBe(true);
+  }
+});
+
+test("memory that objects are read into is lent to one at a time, and again", async () => {
+  const own = new WalWorkerPool(2);
+  try {
+    const bodies: (readonly [number, Buffer])[] = [];
+    for (const index of segments.keys()) {
+      const sealed = await seal(index, [[]]);
+      bodies.push([index, Buffer.concat(sealed.bodies)]);
+      sealed.release?.();
+    }
+    const lent = new Set<number>();
+    const load = async ([index, body]: readonly [number, Buffer], round: number): Promise<void> => {
+      const path = join(directory, `loaded-${index}-${round}`);
+      const options = { name: segmentAt(index).name, identity, encrypted: false, identities: [] };
+      const read = async (into: Uint8Array): Promise<Uint8Array> => {
+        lent.add(into.byteOffset);
+        into.set(body);
+        await setImmediate();
+        return into.subarray(0, body.length);
+      };
+      expect(await own.loadToFile(segmentSize, read, path, options)).toBe(segmentSize);
+      expect((await readFile(path)).equals(segmentAt(index).bytes)).toBe(true);
+    };
+    for (const round of [1, 2, 3]) await Promise.all(bodies.map((body) => load(body, round)));
+    expect(lent.size).toBe(bodies.length);
+  } finally {
+    await own.close();
+  }
+});
+
+test("an object that could not be read is no file, and its memory is lent again", async () => {
+  const lent: number[] = [];
+  const path = join(directory, "never");
+  const options = { name: segmentAt(0).name, identity, encrypted: false, identities: [] };
+  const own = new WalWorkerPool(1);
+  try {
+    const fail = async (into: Uint8Array): Promise<Uint8Array> => {
+      lent.push(into.byteOffset);
+      throw new Error("no answer");
+    };
+    for (const _ of [1, 2]) {
+      await expect(own.loadToFile(segmentSize, fail, path, options)).rejects.toThrow("no answer");
+      await setImmediate();
+    }
+    expect(lent[1]).toBe(lent[0]);
+    expect(await readdir(directory)).not.toContain("never");
+  } finally {
+    await own.close();
   }
 });
 
@@ -123,18 +181,18 @@ test("errors come through with their code, object, hint and facts, and the worke
   const target = join(directory, "refused");
   const options = { name, identity, encrypted: true, identities: [keys.identity], key: "main/key" };
   await expect(
-    pool.openToFile(body, target, { ...options, identity: { ...identity, majorVersion: 16 } }),
+    openFile(body, target, { ...options, identity: { ...identity, majorVersion: 16 } }),
   ).rejects.toMatchObject({
     code: "identity-mismatch",
     object: "main/key",
     facts: { expected: expect.stringMatching(/^16-/) },
   });
-  await expect(pool.openToFile(body, target, { ...options, identities: [] })).rejects.toMatchObject({
+  await expect(openFile(body, target, { ...options, identities: [] })).rejects.toMatchObject({
     code: "no-identity",
   });
-  await expect(pool.openToFile(body.subarray(1), target, options)).rejects.toMatchObject({ code: "corrupt" });
+  await expect(openFile(body.subarray(1), target, options)).rejects.toMatchObject({ code: "corrupt" });
   expect(await readdir(directory)).not.toContain("refused");
-  expect(await pool.openToFile(body, target, options)).toBe(segmentSize);
+  expect(await openFile(body, target, options)).toBe(segmentSize);
 });
 
 test("who has given up is told at once, and the work that was begun disturbs nobody", async () => {

@@ -17,6 +17,7 @@ import type {
 } from "../../object-store.ts";
 import { DurableDirectories, syncDirectory } from "./durable-directories.ts";
 import { publish } from "./durable-write.ts";
+import { readDirectly, writeDirectly } from "./direct-io.ts";
 import { translateFileError } from "./file-errors.ts";
 import { listDirectory, listNames, sortedEntries } from "./list-directory.ts";
 import type { TemporaryFile } from "./temporary-files.ts";
@@ -49,7 +50,8 @@ export class FileStore implements ObjectStore {
 
   async put(key: string, body: Uint8Array, options: PutOptions): Promise<void> {
     await this.#write(key, options, async (file) => {
-      await writeFully(file, body, 0);
+      const done = await writeDirectly(file.path, body);
+      await writeFully(file, body.subarray(done), done);
     });
   }
 
@@ -77,9 +79,11 @@ export class FileStore implements ObjectStore {
     throwIfAborted(options.signal, "read object");
     const { range, into, signal } = options;
     return this.#reading("read object", key, async () => {
-      const handle = await open(this.#pathOf(key), "r");
+      const name = this.#pathOf(key);
+      const handle = await open(name, "r");
       try {
-        return await readRange(handle, range ?? { offset: 0, length: Number.POSITIVE_INFINITY }, into, signal);
+        if (range !== undefined) return await readRange(handle, range, into, signal);
+        return await readRange(handle, { offset: 0, length: Number.POSITIVE_INFINITY }, into, signal, name);
       } finally {
         await handle.close();
       }
@@ -238,11 +242,13 @@ async function writeFully(file: TemporaryFile, body: Uint8Array, position: numbe
   }
 }
 
+/** @param whole the file's name when all of it is read */
 async function readRange(
   handle: FileHandle,
   { offset, length }: ByteRange,
   into: Uint8Array | undefined,
   signal: AbortSignal | undefined,
+  whole?: string,
 ): Promise<Uint8Array> {
   const found = await handle.stat();
   // Reading one would say so, but not where its size is 0.
@@ -251,7 +257,7 @@ async function readRange(
   const size = found.size === 0 ? 1 : found.size;
   const wanted = Math.max(0, Math.min(length, size - offset));
   const buffer = into !== undefined && into.length >= wanted ? into : Buffer.allocUnsafe(wanted);
-  let done = 0;
+  let done = whole === undefined || buffer !== into ? 0 : await readDirectly(whole, buffer, wanted);
   while (done < wanted) {
     throwIfAborted(signal, "read object");
     const { bytesRead } = await handle.read(buffer, done, wanted - done, offset + done);

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { copyBytes } from "../../../copy-bytes.ts";
 import { isPgarkError, PgarkError } from "../../../errors.ts";
 
 export interface ReadBodyOptions {
@@ -50,16 +51,16 @@ function memoryFor(size: number, into: Uint8Array | undefined): Uint8Array {
 
 /** Takes as many bytes as its memory has. */
 class SizedCollector {
-  readonly #buffer: Uint8Array;
+  readonly #buffer: Buffer;
   #filled = 0;
 
-  constructor(buffer: Uint8Array) {
-    this.#buffer = buffer;
+  constructor({ buffer, byteOffset, length }: Uint8Array) {
+    this.#buffer = Buffer.from(buffer, byteOffset, length);
   }
 
   add(chunk: Uint8Array): void {
     if (this.#filled + chunk.length > this.#buffer.length) throw broken("more came than was announced");
-    this.#buffer.set(chunk, this.#filled);
+    copyBytes(this.#buffer, chunk, this.#filled);
     this.#filled += chunk.length;
   }
 
