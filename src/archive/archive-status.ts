@@ -1,6 +1,7 @@
-import { readdir, stat } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf, ioError } from "../errors.ts";
+import { ioError } from "../errors.ts";
 import { parseWalFileName } from "../postgres/wal-file-name.ts";
 
 const suffix = ".ready";
@@ -21,13 +22,11 @@ export async function listReady(pgdata: string): Promise<readonly string[]> {
 }
 
 /** Whether PostgreSQL still wants this file archived: as long as it does, the file is neither recycled nor removed. */
-export async function isReady(pgdata: string, name: string): Promise<boolean> {
+export function isReady(pgdata: string, name: string): boolean {
   const file = join(archiveStatusFolder(pgdata), name + suffix);
   try {
-    await stat(file);
-    return true;
+    return statSync(file, { throwIfNoEntry: false }) !== undefined;
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false;
     throw ioError("look up WAL to archive", file, error);
   }
 }

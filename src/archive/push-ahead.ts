@@ -88,15 +88,16 @@ class Pusher {
   }
 
   async run(): Promise<PushAheadEnd> {
-    this.#done = await this.#spool.begin();
+    this.#done = this.#spool.begin();
     for (;;) {
       if (this.#broken !== undefined) throw this.#broken.error;
       if (this.#failed) return "failed";
       if (this.#options.signal?.aborted) return "stopped";
       if (!(await this.#beat())) return "superseded";
-      const wanted = await this.#isWanted();
+      const asked = this.#spool.questions();
+      const wanted = this.#isWanted(asked);
       if (wanted) {
-        await this.#refill();
+        await this.#refill(asked);
         this.#start();
       }
       if (this.#underWay.size > 0 || (wanted && this.#queue.length > 0) || this.#options.busy?.())
@@ -117,8 +118,8 @@ class Pusher {
   }
 
   /** Whether PostgreSQL takes what is done. Where it has stopped asking, files that are ready are no reason to go on. */
-  async #isWanted(): Promise<boolean> {
-    if ((await this.#spool.questions()).length > 0) this.#lastAsked = this.#options.now();
+  #isWanted(asked: readonly string[]): boolean {
+    if (asked.length > 0) this.#lastAsked = this.#options.now();
     return this.#idleMs(this.#lastAsked) < this.#options.lingerMs;
   }
 
@@ -126,7 +127,7 @@ class Pusher {
     const now = this.#options.now();
     if (Math.abs(now.getTime() - this.#lastBeat) < beatMs) return true;
     this.#lastBeat = now.getTime();
-    if (await this.#spool.sweep(this.#done, now)) this.#lastAsked = now;
+    if (this.#spool.sweep(this.#done, now)) this.#lastAsked = now;
     if (!(await this.#options.session.beat(now))) return false;
     if (await this.#options.unchanged()) return true;
     // The front sees by itself that the configuration was written anew, but not that it is found elsewhere now.
@@ -135,8 +136,8 @@ class Pusher {
   }
 
   /** What PostgreSQL waits for first, then what it will ask for next. */
-  async #refill(): Promise<void> {
-    const asked = await this.#openQuestions();
+  async #refill(questions: readonly string[]): Promise<void> {
+    const asked = this.#open(questions);
     if (asked.length === 0 && (this.#queue.length > 0 || !this.#mayScan())) return;
     const first = new Set(asked);
     const known = this.#queue.length > 0 ? this.#queue : await this.#listReady();
@@ -154,12 +155,12 @@ class Pusher {
   }
 
   /** The files that a front waits for and that are neither done nor under way. */
-  async #openQuestions(): Promise<readonly string[]> {
+  #open(questions: readonly string[]): readonly string[] {
     const open: string[] = [];
-    for (const name of await this.#spool.questions()) {
+    for (const name of questions) {
       if (this.#underWay.has(name)) continue;
       const acknowledged = this.#done.get(name);
-      if (acknowledged !== undefined && (await this.#isStill(name, acknowledged))) await this.#spool.answered(name);
+      if (acknowledged !== undefined && this.#isStill(name, acknowledged)) this.#spool.answered(name);
       else {
         this.#done.delete(name);
         open.push(name);
@@ -202,37 +203,37 @@ class Pusher {
     const { pgdata, store, log } = this.#options;
     const path = join(pgdata, "pg_wal", name);
     try {
-      const version = await fileVersion(path);
+      const version = fileVersion(path);
       await store(path);
       // PostgreSQL may have had it archived by another process meanwhile, and used the file for other WAL.
-      if (!(await this.#isStill(name, version))) return;
-      if (await this.#spool.acknowledge(name, version)) this.#lastAsked = this.#options.now();
+      if (!this.#isStill(name, version)) return;
+      if (this.#spool.acknowledge(name, version)) this.#lastAsked = this.#options.now();
       this.#done.set(name, version);
       log.debug(`archived ${name}`);
     } catch (error) {
-      await this.#fail(path, error);
+      this.#fail(path, error);
     }
   }
 
   /** Whether the file is what it was. */
-  async #isStill(name: string, version: FileVersion): Promise<boolean> {
+  #isStill(name: string, version: FileVersion): boolean {
     try {
-      return sameVersion(version, await fileVersion(join(this.#options.pgdata, "pg_wal", name)));
+      return sameVersion(version, fileVersion(join(this.#options.pgdata, "pg_wal", name)));
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return false;
       throw error;
     }
   }
 
-  async #fail(path: string, error: unknown): Promise<void> {
+  #fail(path: string, error: unknown): void {
     const { pgdata, describe, log, signal } = this.#options;
     const name = basename(path);
-    const asked = (await this.#spool.questions()).includes(name);
+    const asked = this.#spool.questions().includes(name);
     // Not wanted any more: what was read may have been another file already, and nobody waits for the answer.
-    if (!asked && !(await isReady(pgdata, name))) return;
+    if (!asked && !isReady(pgdata, name)) return;
     if (signal?.aborted && isPgarkError(error, "aborted")) return;
     this.#failed = true;
     log.warn(`could not archive ${name}: ${error instanceof Error ? error.message : String(error)}`);
-    await this.#spool.fail(name, describe(error));
+    this.#spool.fail(name, describe(error));
   }
 }

@@ -1,4 +1,4 @@
-import { readdir, rename, rm, stat, unlink, utimes, writeFile } from "node:fs/promises";
+import { readdirSync, renameSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
 import { isReady } from "./archive-status.ts";
@@ -13,8 +13,8 @@ export interface FileVersion {
   readonly inode: number;
 }
 
-export async function fileVersion(path: string): Promise<FileVersion> {
-  const { mtimeMs, size, ino } = await stat(path);
+export function fileVersion(path: string): FileVersion {
+  const { mtimeMs, size, ino } = statSync(path);
   return { mtimeMs, size, inode: ino };
 }
 
@@ -24,7 +24,9 @@ export function sameVersion(a: FileVersion, b: FileVersion): boolean {
 
 /**
  * The questions and answers of wal-push in a session of the spool: `asked/<file>` is a front that waits, `done/<file>` says
- * that the file is durable in the repository, `failed/<file>` says why not, for PostgreSQL's log. No WAL lies here.
+ * that the file is durable in the repository, `failed/<file>` says why not, for PostgreSQL's log. No WAL lies here. All calls
+ * wait for the system: they take microseconds, and a promise's way through other threads takes ten times that, for each of
+ * a dozen calls a segment.
  */
 export class PushSpool {
   readonly asked: string;
@@ -38,54 +40,54 @@ export class PushSpool {
   }
 
   /** What an earlier process of this session left: its acknowledgements hold, its failures were its own. */
-  async begin(): Promise<Map<string, FileVersion | undefined>> {
-    for (const name of await readdir(join(this.#folder, "failed")))
-      await rm(join(this.#folder, "failed", name), { force: true });
-    return new Map((await readdir(join(this.#folder, "done"))).map((name) => [name, undefined]));
+  begin(): Map<string, FileVersion | undefined> {
+    for (const name of readdirSync(join(this.#folder, "failed")))
+      rmSync(join(this.#folder, "failed", name), { force: true });
+    return new Map(readdirSync(join(this.#folder, "done")).map((name) => [name, undefined]));
   }
 
   /** The files that a front waits for. */
-  async questions(): Promise<readonly string[]> {
-    return readdir(this.asked);
+  questions(): readonly string[] {
+    return readdirSync(this.asked);
   }
 
   /**
    * The file is durable in the repository. `version`: as it was before it was read. Says whether a front waits for it.
    */
-  async acknowledge(name: string, version: FileVersion): Promise<boolean> {
+  acknowledge(name: string, version: FileVersion): boolean {
     const path = join(this.#folder, "done", name);
-    await writeFile(path, "", { mode: 0o600 });
+    writeFileSync(path, "", { mode: 0o600 });
     // The time of the file, rounded up; see `bin/pgark`. No other clock has a say in it.
     const time = new Date(Math.ceil(version.mtimeMs) + 1);
-    await utimes(path, time, time);
+    utimesSync(path, time, time);
     return this.answered(name);
   }
 
-  async fail(name: string, message: string): Promise<void> {
+  fail(name: string, message: string): void {
     const temporary = join(this.#folder, `failed.${process.pid}`);
-    await writeFile(temporary, message, { mode: 0o600 });
-    await rename(temporary, join(this.#folder, "failed", name));
-    await this.answered(name);
+    writeFileSync(temporary, message, { mode: 0o600 });
+    renameSync(temporary, join(this.#folder, "failed", name));
+    this.answered(name);
   }
 
   /** Removes acknowledgements that have served, here and from `done`. Says whether there were such, a moment ago or now. */
-  async sweep(done: Map<string, unknown>, now: Date): Promise<boolean> {
+  sweep(done: Map<string, unknown>, now: Date): boolean {
     let served = false;
     for (const name of done.keys()) {
-      const path = join(this.#folder, "done", name);
-      if (await isReady(this.#pgdata, name)) continue;
+      if (isReady(this.#pgdata, name)) continue;
       served = true;
-      if (now.getTime() - (await createdMs(path)) < keptMs) continue;
-      await unlink(path).catch(() => undefined);
+      const path = join(this.#folder, "done", name);
+      if (now.getTime() - createdMs(path) < keptMs) continue;
+      rmSync(path, { force: true });
       done.delete(name);
     }
     return served;
   }
 
   /** A question that has its answer; false when nobody had asked. */
-  async answered(name: string): Promise<boolean> {
+  answered(name: string): boolean {
     try {
-      await unlink(join(this.asked, name));
+      unlinkSync(join(this.asked, name));
       return true;
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
@@ -95,10 +97,6 @@ export class PushSpool {
 }
 
 /** When the file got its times, in milliseconds; 0 when it is gone. */
-async function createdMs(path: string): Promise<number> {
-  try {
-    return (await stat(path)).ctimeMs;
-  } catch {
-    return 0;
-  }
+function createdMs(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? 0;
 }

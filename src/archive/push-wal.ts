@@ -7,6 +7,7 @@ import type { RepositoryMember } from "../repository/members.ts";
 import type { SealedWalFile, SealWalFileOptions } from "../repository/seal-wal-file.ts";
 import type { StoredWal } from "../repository/wal-object.ts";
 import type { SignalOption } from "../storage/object-store.ts";
+import type { FileVersion } from "./push-spool.ts";
 import { fileVersion, sameVersion } from "./push-spool.ts";
 import { storeEverywhere } from "./store-everywhere.ts";
 import type { StoreEverywhereOptions } from "./store-everywhere.ts";
@@ -59,13 +60,23 @@ async function sealUnchanged(
   options: SealWalFileOptions & SignalOption,
 ): Promise<SealedWalFile> {
   // A file that is not there is `seal`'s to complain of.
-  const before = await fileVersion(file).catch(() => undefined);
+  const before = versionOf(file);
   const sealed = await seal(file, options);
-  if (before !== undefined && sameVersion(before, await fileVersion(file))) return sealed;
+  const after = versionOf(file);
+  if (before !== undefined && after !== undefined && sameVersion(before, after)) return sealed;
   sealed.release?.();
   throw new PgarkError("io", "the file was changed while it was read", {
     operation: "push",
     object: file,
     hint: "PostgreSQL keeps a segment until it is archived: see what else writes to pg_wal",
   });
+}
+
+/** Undefined when it cannot be looked at. */
+function versionOf(file: string): FileVersion | undefined {
+  try {
+    return fileVersion(file);
+  } catch {
+    return undefined;
+  }
 }

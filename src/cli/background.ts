@@ -67,7 +67,17 @@ async function detach(run: CommandRun, command: readonly string[], log: number):
   const program = join(io.install, "dist", "pgark.cjs");
   const child = spawn(
     "/bin/sh",
-    ["-c", '"$@"; exit 0', "pgark", process.execPath, "--max-semi-space-size=1", program, ...command, ...flagsOf(run)],
+    [
+      "-c",
+      '"$@"; exit 0',
+      "pgark",
+      process.execPath,
+      "--max-semi-space-size=1",
+      "--single-threaded-gc",
+      program,
+      ...command,
+      ...flagsOf(run),
+    ],
     { cwd: io.cwd, detached: true, stdio: ["ignore", log, log] },
   );
   await new Promise<void>((resolve, reject) => {

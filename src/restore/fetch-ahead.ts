@@ -86,7 +86,7 @@ class Fetcher {
       if (this.#broken !== undefined) throw this.#broken.error;
       if (this.#options.signal?.aborted) return "stopped";
       if (!(await this.#beat())) return "superseded";
-      await this.#look();
+      this.#look();
       this.#ahead();
       const now = this.#options.now().getTime();
       if (this.#answering.size > 0) this.#lastWork = now;
@@ -105,7 +105,7 @@ class Fetcher {
     const now = this.#options.now();
     if (Math.abs(now.getTime() - this.#lastBeat) < beatMs) return true;
     this.#lastBeat = now.getTime();
-    await this.#spool.sweep(now);
+    this.#spool.sweep(now);
     if (!(await this.#options.session.beat(now))) return false;
     if (await this.#options.unchanged()) return true;
     // The front sees by itself that the configuration was written anew, but not that it is found elsewhere now.
@@ -114,19 +114,16 @@ class Fetcher {
   }
 
   /** Sees what was taken and what is asked for. */
-  async #look(): Promise<void> {
-    const known = [...this.#offered];
-    const present = new Set(await this.#spool.present());
-    for (const name of known) {
+  #look(): void {
+    const present = new Set(this.#spool.present());
+    for (const name of this.#offered) {
       if (present.has(name)) continue;
       this.#offered.delete(name);
       this.#moveTo(name, "taken");
     }
     for (const name of present) this.#offered.add(name);
-    // A question that is answered while the folder is read is none any more.
-    const before = new Set(this.#answering.keys());
-    for (const question of await this.#spool.questions()) {
-      if (before.has(question.id)) continue;
+    for (const question of this.#spool.questions()) {
+      if (this.#answering.has(question.id)) continue;
       this.#moveTo(question.name, "asked");
       const answering = this.#answer(question)
         .catch((error: unknown) => {
@@ -140,7 +137,7 @@ class Fetcher {
     }
     for (const name of this.#offered) {
       if (!this.#isOutside(name)) continue;
-      await this.#spool.withdraw(name);
+      this.#spool.withdraw(name);
       this.#offered.delete(name);
     }
   }
@@ -169,12 +166,12 @@ class Fetcher {
   async #answer(question: Question): Promise<void> {
     const name = parseWalFileName(question.name);
     try {
-      if (name === undefined) return await this.#spool.answer(question, "declined");
-      if (this.#offered.has(question.name) || (await this.#bring(name, true)) === "loaded")
-        return await this.#spool.answer(question);
+      if (name === undefined) return this.#spool.answer(question, "declined");
+      if (this.#offered.has(question.name) || (await this.#bring(name)) === "loaded")
+        return this.#spool.answer(question);
       if (name.kind === "segment") this.#endAt(segmentNumber(name, this.#options.segmentSize) + 1n);
       const declined = name.kind === "segment" && (await this.#options.hasStandIn(name));
-      return await this.#spool.answer(question, declined ? "declined" : "absent");
+      return this.#spool.answer(question, declined ? "declined" : "absent");
     } catch (error) {
       // The foreground has the patience, and PostgreSQL's log to tell it to.
       this.#options.log.warn(`could not fetch ${question.name}: ${String(error)}`);
@@ -192,17 +189,22 @@ class Fetcher {
       const file = segmentFileName(timeline, next, segmentSize);
       const name = parseWalFileName(file);
       if (name === undefined || this.#offered.has(file) || this.#underWay.has(file)) continue;
-      const number = next;
-      this.#bring(name, false).then(
-        (result) => {
-          if (result === "absent") this.#endAt(number);
-          else if (this.#end === undefined) this.#streak++;
-        },
-        (error: unknown) => {
-          this.#options.log.debug(`could not fetch ${file} ahead: ${String(error)}`);
-          this.#endAt(number);
-        },
-      );
+      // Who asks for it meanwhile waits for it, and hears of a failure by trying again.
+      this.#track(name, this.#loadAhead(name, next)).catch(() => undefined);
+    }
+  }
+
+  /** What comes of it is known before anybody is woken. */
+  async #loadAhead(name: WalFileName, segment: bigint): Promise<"loaded" | "absent"> {
+    try {
+      const result = await this.#load(name, false);
+      if (result === "absent") this.#endAt(segment);
+      else if (this.#end === undefined) this.#streak++;
+      return result;
+    } catch (error) {
+      this.#options.log.debug(`could not fetch ${name.name} ahead: ${String(error)}`);
+      this.#endAt(segment);
+      throw error;
     }
   }
 
@@ -211,8 +213,8 @@ class Fetcher {
     if (this.#end === undefined || segment < this.#end) this.#end = segment;
   }
 
-  /** Loads a file and offers it; what is under way already is waited for. */
-  async #bring(name: WalFileName, asked: boolean): Promise<"loaded" | "absent"> {
+  /** Loads a file that is asked for, and offers it. */
+  async #bring(name: WalFileName): Promise<"loaded" | "absent"> {
     // One at a time: two would write to the same file. An attempt made ahead had less patience, and "absent" may be older
     // than the question.
     for (
@@ -222,18 +224,23 @@ class Fetcher {
     ) {
       if ((await underWay.catch(() => "absent")) === "loaded") return "loaded";
     }
-    const work = this.#load(name, asked).finally(() => {
-      this.#underWay.delete(name.name);
+    return this.#track(name, this.#load(name, true));
+  }
+
+  /** Under way until it ends. */
+  async #track({ name }: WalFileName, load: Promise<"loaded" | "absent">): Promise<"loaded" | "absent"> {
+    const work = load.finally(() => {
+      this.#underWay.delete(name);
       this.#wake.now();
     });
-    this.#underWay.set(name.name, work);
+    this.#underWay.set(name, work);
     return work;
   }
 
   async #load(name: WalFileName, asked: boolean): Promise<"loaded" | "absent"> {
     const result = await this.#options.load(name, this.#spool.incoming(name.name), asked);
     if (result === "loaded") {
-      await this.#spool.offer(name.name);
+      this.#spool.offer(name.name);
       this.#offered.add(name.name);
     }
     return result;

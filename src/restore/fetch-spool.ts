@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
+import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf } from "../errors.ts";
 import { tryToRemove } from "../spool/spool-folder.ts";
 
 /** An answer that nobody has read for so long is nobody's; its reader may be dead, and its number another's. */
@@ -16,7 +16,8 @@ export interface Question {
 
 /**
  * The questions and answers of wal-fetch in a session of the spool. `wal/<file>` is a verified file, ready to be moved into place;
- * `asked/<question>` a front that waits; `absent/` and `declined/<question>` answers to that one question alone.
+ * `asked/<question>` a front that waits; `absent/` and `declined/<question>` answers to that one question alone. What is done for each file waits for the system:
+ * see `PushSpool`.
  */
 export class FetchSpool {
   readonly asked: string;
@@ -39,13 +40,13 @@ export class FetchSpool {
     this.#incoming = await mkdtemp(join(this.#folder, "incoming-"));
   }
 
-  async questions(): Promise<readonly Question[]> {
-    return (await readdir(this.asked)).map((id) => ({ id, name: id.slice(0, id.lastIndexOf(".")) }));
+  questions(): readonly Question[] {
+    return readdirSync(this.asked).map((id) => ({ id, name: id.slice(0, id.lastIndexOf(".")) }));
   }
 
   /** The files that can be moved into place. */
-  async present(): Promise<readonly string[]> {
-    return readdir(this.wal);
+  present(): readonly string[] {
+    return readdirSync(this.wal);
   }
 
   /** Where to write a file before it is offered. */
@@ -54,27 +55,27 @@ export class FetchSpool {
   }
 
   /** Offers a file that was written as `incoming` said, and verified. */
-  async offer(name: string): Promise<void> {
-    await rename(this.incoming(name), join(this.wal, name));
+  offer(name: string): void {
+    renameSync(this.incoming(name), join(this.wal, name));
   }
 
-  async withdraw(name: string): Promise<void> {
-    await remove(join(this.wal, name));
+  withdraw(name: string): void {
+    rmSync(join(this.wal, name), { force: true });
   }
 
   /** Answers a question for good; without an answer because the file is there now. */
-  async answer(question: Question, answer?: "absent" | "declined"): Promise<void> {
-    if (answer !== undefined) await writeFile(join(this.#folder, answer, question.id), "", { mode: 0o600 });
-    await remove(join(this.asked, question.id));
+  answer(question: Question, answer?: "absent" | "declined"): void {
+    if (answer !== undefined) writeFileSync(join(this.#folder, answer, question.id), "", { mode: 0o600 });
+    rmSync(join(this.asked, question.id), { force: true });
   }
 
   /** Removes answers that nobody came for. */
-  async sweep(now: Date): Promise<void> {
+  sweep(now: Date): void {
     for (const folder of ["absent", "declined"]) {
-      for (const id of await readdir(join(this.#folder, folder))) {
+      for (const id of readdirSync(join(this.#folder, folder))) {
         const path = join(this.#folder, folder, id);
-        const written = await stat(path).catch(() => undefined);
-        if (written !== undefined && now.getTime() - written.mtimeMs > keptMs) await remove(path);
+        const written = statSync(path, { throwIfNoEntry: false });
+        if (written !== undefined && now.getTime() - written.mtimeMs > keptMs) rmSync(path, { force: true });
       }
     }
   }
@@ -83,14 +84,6 @@ export class FetchSpool {
   async end(): Promise<void> {
     await rm(this.#incoming, { recursive: true, force: true });
     // None, when the session was made anew.
-    for (const name of await this.present().catch(() => [])) await this.withdraw(name);
-  }
-}
-
-async function remove(path: string): Promise<void> {
-  try {
-    await unlink(path);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
+    for (const name of await readdir(this.wal).catch(() => [])) this.withdraw(name);
   }
 }

@@ -205,7 +205,7 @@ describe.each(shells.filter(({ present }) => present))("the quick path under $na
       expect(scene.run()).toEqual(BY_NODE);
       expect(await scene.waited()).toBe(1);
       const spool = new PushSpool(session.folder, scene.pgdata);
-      await spool.acknowledge(FILE, await fileVersion(join(scene.pgdata, scene.target)));
+      spool.acknowledge(FILE, fileVersion(join(scene.pgdata, scene.target)));
       expect(scene.run({ env: { PATH: "/nowhere" } })).toEqual(QUICK);
       await session.giveUp();
       expect(scene.run()).toEqual(BY_NODE);
@@ -253,10 +253,10 @@ describe.each(shells.filter(({ present }) => present))("the quick path under $na
       );
       expect(scene.run()).toEqual(BY_NODE);
       expect(await scene.waited()).toBe(1);
-      const [question] = await spool.questions();
+      const [question] = spool.questions();
       expect(question?.name).toBe(FILE);
       await writeFile(spool.incoming(FILE), "verified");
-      await spool.offer(FILE);
+      spool.offer(FILE);
       expect(scene.run()).toEqual(QUICK);
       expect(await readFile(join(scene.pgdata, scene.target), "utf8")).toBe("verified");
     });

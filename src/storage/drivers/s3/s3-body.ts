@@ -18,22 +18,17 @@ export interface ReadBodyOptions {
  */
 export async function readBody(body: Readable, options: ReadBodyOptions): Promise<Uint8Array> {
   const { size, into, silenceMs, signal } = options;
-  let timer: NodeJS.Timeout | undefined;
-  const watch = (): void => {
-    clearTimeout(timer);
-    timer = setTimeout(() => body.destroy(broken(`nothing came for ${silenceMs / 1000} s`)), silenceMs);
-  };
+  const timer = setTimeout(() => body.destroy(broken(`nothing came for ${silenceMs / 1000} s`)), silenceMs);
   const onAbort = (): void => {
     body.destroy(new PgarkError("aborted", "stopped", { operation: "read object" }));
   };
   if (signal?.aborted) onAbort();
   signal?.addEventListener("abort", onAbort, { once: true });
-  watch();
   const collected = size === undefined ? new ChunkCollector() : new SizedCollector(memoryFor(size, into));
   try {
     for await (const chunk of body as AsyncIterable<Uint8Array>) {
       collected.add(chunk);
-      watch();
+      timer.refresh();
     }
     return collected.end();
   } catch (error) {
