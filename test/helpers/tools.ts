@@ -27,7 +27,7 @@ export async function findTool(name: "age" | "age-keygen" | "zstd" | "tar" | "pg
 
 /** A client program of Debian's PostgreSQL 15. */
 export function debianClientProgram(
-  name: "psql" | "pgbench" | "pg_basebackup" | "pg_verifybackup" | "pg_waldump",
+  name: "psql" | "pgbench" | "pg_basebackup" | "pg_rewind" | "pg_verifybackup" | "pg_waldump",
 ): Tool {
   return tool(join("/usr/lib/postgresql/15/bin", name), plainEnvironment());
 }

@@ -103,7 +103,12 @@ class Fetcher {
 
   /** One file, verified, to `path`. */
   async load(name: WalFileName, path: string, asked: boolean): Promise<"loaded" | "absent"> {
-    return fromFirst(this.#members, (repository) => this.#loadFrom(repository, name, path, asked), this.#run.log);
+    const loadFrom = (repository: Repository): Promise<"loaded" | "absent"> =>
+      this.#loadFrom(repository, name, path, asked);
+    const result = await fromFirst(this.#members, loadFrom, this.#run.log);
+    // PostgreSQL syncs what it was given before it replays it. It needs not wait for the disk when that was done ahead.
+    if (result === "loaded" && !asked) await syncFile(path);
+    return result;
   }
 
   /** Whether there is a `.partial` that may stand in for a segment; the foreground then decides, and says so. */
@@ -135,15 +140,13 @@ class Fetcher {
       getSealedWal(repository, this.#identity, name.name, { signal, into });
     try {
       await this.#pool.loadToFile(this.#segmentSize, load, path, options);
+      return "loaded";
     } catch (error) {
       if (!isPgarkError(error, "not-found")) throw error;
       // An unmounted repository answers "no such file" to everything: see fetchWal.
       if (asked) await repository.identityRecord(this.#identity, { signal });
       return "absent";
     }
-    // PostgreSQL syncs what it was given before it replays it. It needs not wait for the disk when that was done ahead.
-    if (!asked) await syncFile(path);
-    return "loaded";
   }
 }
 
