@@ -1,93 +1,16 @@
-import { setImmediate as turn } from "node:timers/promises";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { KeepUpOptions } from "../../src/archive/keep-up.ts";
-import { KeepUp } from "../../src/archive/keep-up.ts";
 import { PgarkError } from "../../src/errors.ts";
 import { generateKeyPair } from "../../src/repository/keys.ts";
 import { RepositoryMember } from "../../src/repository/members.ts";
-import { identity, type Keys, moment } from "../repository/backup-fixture.ts";
-import {
-  down,
-  KeepingLog,
-  newPlace,
-  newPlaces,
-  type Place,
-  plant,
-  sealed,
-  segment,
-} from "../repository/members-fixture.ts";
+import type { Keys } from "../repository/backup-fixture.ts";
+import { down, newPlace, newPlaces, type Place, plant, sealed, segment } from "../repository/members-fixture.ts";
+import { breathe, keepUpStage } from "./keep-up-stage.ts";
 
 let keys: Keys;
 beforeAll(async () => {
   keys = { owner: await generateKeyPair(), host: await generateKeyPair() };
 });
-
-interface Stage {
-  readonly keepUp: KeepUp;
-  readonly log: KeepingLog;
-  /** pauses that it asked for, in milliseconds */
-  readonly pauses: number[];
-  /** the files that were to come from the data directory */
-  readonly fromDisk: string[];
-  readonly end: () => Promise<void>;
-  /** Ends all pauses, and lets everybody work until there is nothing more to do. */
-  readonly tick: () => Promise<void>;
-}
-
-const stages: Stage[] = [];
-afterEach(async () => {
-  for (const { end } of stages.splice(0)) await end();
-});
-
-async function breathe(): Promise<void> {
-  for (let round = 0; round < 300; round++) await turn();
-}
-
-function stage(places: readonly Pick<Place, "member">[], changes: Partial<KeepUpOptions> = {}): Stage {
-  const log = new KeepingLog();
-  const pauses: number[] = [];
-  const fromDisk: string[] = [];
-  let sleeping: (() => void)[] = [];
-  const keepUp = new KeepUp({
-    members: places.map(({ member }) => member),
-    identity,
-    host: "db1",
-    storeFromDisk: async (_member, name) => {
-      fromDisk.push(name);
-      return false;
-    },
-    now: () => moment,
-    sleep: (milliseconds, signal) => {
-      pauses.push(milliseconds);
-      return new Promise((resolve, reject) => {
-        sleeping.push(resolve);
-        if (signal?.aborted) reject(new Error("stopped"));
-        signal?.addEventListener("abort", () => reject(new Error("stopped")), { once: true });
-      });
-    },
-    log,
-    ...changes,
-  });
-  const stop = new AbortController();
-  const running = keepUp.run(stop.signal);
-  const self: Stage = {
-    keepUp,
-    log,
-    pauses,
-    fromDisk,
-    end: async () => {
-      stop.abort();
-      await running;
-    },
-    tick: async () => {
-      for (const wake of sleeping.splice(0)) wake();
-      sleeping = [];
-      await breathe();
-    },
-  };
-  stages.push(self);
-  return self;
-}
 
 const four = [1, 2, 3, 4].map(segment);
 
@@ -97,7 +20,7 @@ describe("repositories that are kept level", () => {
     await plant(places[0], [1, 2, 4].map(segment));
     await plant(places[1], [1, 3].map(segment));
     await plant(places[2], [1, 2].map(segment));
-    const { keepUp, tick, log } = stage(places);
+    const { keepUp, tick, log } = keepUpStage(places);
     expect(keepUp.busy).toBe(true);
     await tick();
     for (const place of places) expect(await place.wal()).toEqual(four);
@@ -107,7 +30,7 @@ describe("repositories that are kept level", () => {
 
   test("one alone is compared with nobody", async () => {
     const [place] = (await newPlaces(1)) as [Place];
-    const { keepUp, tick } = stage([place]);
+    const { keepUp, tick } = keepUpStage([place]);
     keepUp.behind({ member: place.member, name: segment(1), reason: down() });
     await tick();
     expect(keepUp.busy).toBe(false);
@@ -119,7 +42,7 @@ describe("repositories that are kept level", () => {
     await plant(first, four);
     await plant(second, [segment(1)]);
     second.store.isDown = true;
-    const { keepUp, tick, pauses, log } = stage([first, second]);
+    const { keepUp, tick, pauses, log } = keepUpStage([first, second]);
     for (let round = 0; round < 10; round++) await tick();
     const failing = pauses.filter((pause) => pause > 1000);
     expect(failing.slice(0, 5)).toEqual([2000, 4000, 8000, 16_000, 32_000]);
@@ -143,7 +66,7 @@ describe("repositories that are kept level", () => {
     await plant(second, [segment(1)]);
     second.store.refusal = new PgarkError("io", "the file system is full", { operation: "write object" });
     const begun = second.store.writes;
-    const { tick, pauses } = stage([first, second]);
+    const { tick, pauses } = keepUpStage([first, second]);
     for (let round = 0; round < 3; round++) await tick();
     expect(second.store.writes - begun).toBeLessThanOrEqual(4);
     expect(Math.max(...pauses)).toBeGreaterThanOrEqual(8000);
@@ -152,7 +75,7 @@ describe("repositories that are kept level", () => {
   test("one that is left behind is compared again, from the first file that it lacks on", async () => {
     const [first, second] = (await newPlaces(2)) as [Place, Place];
     for (const place of [first, second]) await plant(place, [segment(1)]);
-    const { keepUp, tick, log } = stage([first, second]);
+    const { keepUp, tick, log } = keepUpStage([first, second]);
     await tick();
     await tick();
     await plant(first, four);
@@ -173,7 +96,7 @@ describe("repositories that are kept level", () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     second.store.gate = promise;
     const begun = second.store.writes;
-    const { keepUp, tick } = stage([first, second]);
+    const { keepUp, tick } = keepUpStage([first, second]);
     await tick();
     expect(second.store.writes).toBe(begun + 1);
     expect(keepUp.busy).toBe(true);
@@ -191,7 +114,7 @@ describe("repositories that are kept level", () => {
 
   test("one that is only slow goes on being asked", async () => {
     const [first, second] = (await newPlaces(2)) as [Place, Place];
-    const { keepUp } = stage([first, second]);
+    const { keepUp } = keepUpStage([first, second]);
     keepUp.behind({ member: second.member, name: segment(4), reason: undefined });
     expect(second.member.away).toBeUndefined();
   });
@@ -202,7 +125,7 @@ describe("repositories that are kept level", () => {
     await plant(second, four);
     second.store.isDown = true;
     second.member.away = down();
-    const { keepUp, tick } = stage([first, second]);
+    const { keepUp, tick } = keepUpStage([first, second]);
     await tick();
     await tick();
     expect(await first.wal()).toEqual([segment(1)]);
@@ -216,7 +139,7 @@ describe("repositories that are kept level", () => {
     const [target, broken, source] = (await newPlaces(3)) as [Place, Place, Place];
     await plant(target, [segment(1)]);
     await plant(source, four);
-    const { tick } = stage([target, broken, source]);
+    const { tick } = keepUpStage([target, broken, source]);
     // Its records can be read.
     broken.store.list = () => {
       throw down();
@@ -231,7 +154,7 @@ describe("repositories that are kept level", () => {
     await plant(target, [segment(1)]);
     await plant(damaged, four, Buffer.from("rubbish"));
     await plant(source, four);
-    const { tick, log } = stage([target, damaged, source]);
+    const { tick, log } = keepUpStage([target, damaged, source]);
     await tick();
     expect(await target.wal()).toEqual(four);
     expect(log.lines.some((line) => line.includes("lacks"))).toBe(false);
@@ -252,7 +175,7 @@ describe("files that only the data directory could bring", () => {
       await plant(second, [name]);
       return true;
     };
-    const { tick } = stage([first, second], { storeFromDisk });
+    const { tick } = keepUpStage([first, second], { storeFromDisk });
     await tick();
     expect(await second.wal()).toEqual(four);
   });
@@ -266,7 +189,7 @@ describe("files that only the data directory could bring", () => {
       await plant(second, [name]);
       return true;
     };
-    const { tick, keepUp, log } = stage([first, second], { storeFromDisk });
+    const { tick, keepUp, log } = keepUpStage([first, second], { storeFromDisk });
     for (let round = 0; round < 5; round++) await tick();
     expect(await second.wal()).toEqual([segment(1), segment(4)]);
     expect(asked).toEqual([2, 3, 4].map(segment));
@@ -280,7 +203,7 @@ describe("files that only the data directory could bring", () => {
 describe("other content than was acknowledged", () => {
   test("is thrown once, and logged", async () => {
     const [first, second] = (await newPlaces(2)) as [Place, Place];
-    const { keepUp, tick, log } = stage([first, second]);
+    const { keepUp, tick, log } = keepUpStage([first, second]);
     await tick();
     keepUp.throwConflict();
     const reason = new PgarkError("conflict", "another server's", { operation: "push" });
@@ -297,7 +220,7 @@ describe("other content than was acknowledged", () => {
     await plant(second, [segment(1)]);
     const { promise, resolve } = Promise.withResolvers<void>();
     second.store.gate = promise;
-    const { keepUp, tick } = stage([first, second]);
+    const { keepUp, tick } = keepUpStage([first, second]);
     await tick();
     await plant(second, [segment(2)], await sealed("other content"));
     resolve();
@@ -309,7 +232,7 @@ describe("other content than was acknowledged", () => {
 test("it ends at once when it is asked to, though a repository hangs", async () => {
   const [place] = (await newPlaces(1)) as [Place];
   const hung = { member: new RepositoryMember("memory://hung", () => new Promise(() => undefined)) };
-  const { tick, end } = stage([place, hung]);
+  const { tick, end } = keepUpStage([place, hung]);
   await tick();
   await expect(end()).resolves.toBeUndefined();
 });

@@ -2,16 +2,7 @@ import { describe, expect, test } from "vitest";
 import { evaluateRetention } from "../../src/retention/evaluate.ts";
 import type { RetentionPolicy } from "../../src/retention/policy.ts";
 import { buildCatalog, clock } from "../restore/archive-builder.ts";
-import type { ArchiveSpec } from "../restore/archive-builder.ts";
-import { ask, backup, DAY, dayMs, noted } from "./retention-cases.ts";
-
-/** One backup a day, "d0" first, and all WAL. */
-function daily(days: number): ArchiveSpec {
-  return {
-    wal: { 1: `0-${days * DAY}` },
-    backups: Array.from({ length: days }, (_, day) => backup(`d${day}`, 1, day * DAY + 12)),
-  };
-}
+import { ask, backup, daily, DAY, dayMs, noted } from "./retention-cases.ts";
 
 describe("a policy", () => {
   test("without any rule keeps everything, though pins are set", () => {
@@ -134,83 +125,6 @@ describe("keep-within", () => {
   });
 });
 
-describe("calendar rules", () => {
-  const archive = daily(70);
-  const kept = (policy: RetentionPolicy): readonly string[] =>
-    ask({ archive, policy, now: 70 * DAY }).backups.flatMap((verdict) =>
-      verdict.verdict === "keep"
-        ? verdict.reasons.map((reason) => `${verdict.record.label} ${"period" in reason ? reason.period : reason.kind}`)
-        : [],
-    );
-
-  test("keep the newest backup of each of the last days, ISO weeks, months and years that have one", () => {
-    expect(kept({ keepDaily: 2 })).toEqual(["d68 2027-01-27", "d69 newest", "d69 2027-01-28"]);
-    expect(kept({ keepWeekly: 3 })).toEqual(["d58 2027-W02", "d65 2027-W03", "d69 newest", "d69 2027-W04"]);
-    expect(kept({ keepMonthly: 3 })).toEqual(["d10 2026-11", "d41 2026-12", "d69 newest", "d69 2027-01"]);
-    expect(kept({ keepYearly: 9 })).toEqual(["d41 2026", "d69 newest", "d69 2027"]);
-  });
-
-  test("unite with the others", () => {
-    expect(kept({ keepLast: 1, keepMonthly: 2, keepYearly: 2 })).toEqual([
-      "d41 2026-12",
-      "d41 2026",
-      "d69 last",
-      "d69 2027-01",
-      "d69 2027",
-    ]);
-  });
-
-  test("keep of the WAL of a backup outside of the window what makes it consistent, and no more", () => {
-    expect(noted(ask({ archive, policy: { keepMonthly: 2 }, now: 70 * DAY })).wal).toEqual([
-      "1: 0-5915 expire: not-needed",
-      "1: 5916-5917 keep: backup d41",
-      "1: 5918-9947 expire: not-needed",
-      "1: 9948-10080 keep: window d69",
-    ]);
-  });
-
-  test("and keep-last do what the example in the documentation says", () => {
-    const plan = ask({ archive: daily(29), policy: { keepLast: 2, keepWeekly: 3 }, now: 28.5 * DAY });
-    const { backups, wal } = noted(plan);
-    expect(plan.backups[16]?.record.stopTime.toISOString().slice(0, 10)).toBe("2026-12-06");
-    expect(Object.entries(backups).filter(([, verdict]) => verdict.startsWith("keep"))).toEqual([
-      ["d16", "keep: weekly"],
-      ["d23", "keep: weekly"],
-      ["d27", "keep: last"],
-      ["d28", "keep: last weekly"],
-    ]);
-    expect(wal.filter((line) => line.includes("keep"))).toEqual([
-      "1: 2316-2317 keep: backup d16",
-      "1: 3324-3325 keep: backup d23",
-      "1: 3900-4176 keep: window d27",
-    ]);
-  });
-
-  test("go by UTC, with weeks from Monday on", () => {
-    const backups = [
-      backup("sunday", 1, 0, 3 * DAY - 0.1),
-      backup("monday", 1, 1, 3 * DAY),
-      backup("late", 1, 2, 3 * DAY + 1),
-    ];
-    const plan = ask({ archive: { wal: { 1: "0-9" }, backups }, policy: { keepWeekly: 2 }, now: 4 * DAY });
-    expect(noted(plan).backups).toEqual({
-      sunday: "keep: weekly",
-      monday: "expire: outside-policy",
-      late: "keep: newest weekly",
-    });
-  });
-
-  test("pass over backups that cannot be restored", () => {
-    const gap = { ...archive, wal: { 1: `0-${69 * DAY + 12} ${69 * DAY + 14}-${70 * DAY}` } };
-    const plan = ask({ archive: gap, policy: { keepDaily: 2 }, now: 70 * DAY });
-    expect(Object.entries(noted(plan).backups).filter(([, verdict]) => verdict.startsWith("keep"))).toEqual([
-      ["d67", "keep: daily"],
-      ["d68", "keep: newest daily"],
-      ["d69", "keep: in-window"],
-    ]);
-  });
-});
-
 describe("pins", () => {
   const archive = daily(5);
   const policy = { keepLast: 1 };
@@ -254,86 +168,5 @@ describe("pins", () => {
       { label: "over", until: clock(1) },
     ];
     expect(ask({ archive, policy, now: 5 * DAY, pins }).unknownPins).toEqual([pins[0]]);
-  });
-});
-
-describe("WAL", () => {
-  test("stays whole where there is no backup, which an archive of WAL alone is", () => {
-    const archive = { wal: { 1: "0-9 11-20" }, backups: [], partials: [[1, 21]] as const };
-    const plan = ask({ archive, policy: { keepLast: 1 }, now: 40 * DAY });
-    expect(noted(plan).wal).toEqual(["1: 0-9 keep: none-restorable", "1: 11-20 keep: none-restorable"]);
-    expect(plan.partials).toMatchObject([{ verdict: "keep" }]);
-  });
-
-  test("stays, and so do the backups, where no backup can be restored", () => {
-    const archive = { wal: { 1: "0-10 12-30" }, backups: [backup("broken", 1, 10), backup("bare", 1, 90)] };
-    expect(noted(ask({ archive, policy: { keepLast: 1 }, now: 99 }))).toEqual({
-      backups: { broken: "keep: none-restorable", bare: "keep: none-restorable" },
-      wal: ["1: 0-10 keep: none-restorable", "1: 12-30 keep: none-restorable"],
-    });
-  });
-
-  test("before the first backup goes when that is complete", () => {
-    const archive = { wal: { 1: "0-50" }, backups: [backup("first", 1, 40)] };
-    expect(noted(ask({ archive, policy: { keepDaily: 7 }, now: 60 })).wal).toEqual([
-      "1: 0-39 expire: not-needed",
-      "1: 40-50 keep: window first",
-    ]);
-  });
-
-  test("behind the newest backup stays, however old it is and whatever the policy", () => {
-    for (const policy of [{ keepWithinMs: dayMs }, { keepYearly: 1 }, { keepLast: 1 }]) {
-      const archive = { wal: { 1: "0-50" }, backups: [backup("a", 1, 10), backup("b", 1, 20)] };
-      expect(noted(ask({ archive, policy, now: 900 * DAY })).wal).toEqual([
-        "1: 0-19 expire: not-needed",
-        "1: 20-50 keep: window b",
-      ]);
-    }
-  });
-
-  test("of a long backup stays from where that began, though a shorter one ended first", () => {
-    const archive = {
-      wal: { 1: "0-50" },
-      backups: [{ label: "long", start: 10.5, stop: 40.5 }, backup("short", 1, 20)],
-    };
-    expect(noted(ask({ archive, policy: { keepLast: 2 }, now: 50 })).wal).toEqual([
-      "1: 0-9 expire: not-needed",
-      "1: 10-50 keep: window long",
-    ]);
-  });
-
-  test("beyond a hole stays in the window, and holes do not stop what is old from going", () => {
-    const archive = { wal: { 1: "0-4 6-14 16-24 26-40" }, backups: [backup("a", 1, 10), backup("b", 1, 20)] };
-    expect(noted(ask({ archive, policy: { keepLast: 1 }, now: 40 })).wal).toEqual([
-      "1: 0-4 expire: not-needed",
-      "1: 6-14 expire: not-needed",
-      "1: 16-19 expire: not-needed",
-      "1: 20-24 keep: window b",
-      "1: 26-40 keep: window b",
-    ]);
-  });
-
-  test("ends for a backup that stops on a boundary with the segment before", () => {
-    const archive = {
-      wal: { 1: "0-50" },
-      backups: [{ label: "old", start: 10, stop: 12 }, backup("new", 1, 40)],
-    };
-    const plan = ask({ archive, policy: { keepLast: 1 }, now: 50, pins: [{ label: "old", until: undefined }] });
-    expect(noted(plan).wal).toContain("1: 10-11 keep: backup old");
-  });
-
-  test("in .partial files has the verdict of its segment", () => {
-    const archive = {
-      wal: { 1: "0-50" },
-      backups: [backup("a", 1, 40)],
-      partials: [
-        [1, 7],
-        [1, 51],
-      ] as const,
-    };
-    expect(ask({ archive, policy: { keepLast: 1 }, now: 50 }).partials).toMatchObject([
-      { segment: 7n, verdict: "expire" },
-      { segment: 51n, verdict: "keep" },
-    ]);
   });
 });

@@ -13,6 +13,14 @@ export function backup(label: string, timeline: number, start: number, clockAt =
   return { label, timeline, start: start + 0.2, stop: start + 1.7, startClock: clockAt - 1.5, stopClock: clockAt };
 }
 
+/** One backup a day, "d0" first, and all WAL. */
+export function daily(days: number): ArchiveSpec {
+  return {
+    wal: { 1: `0-${days * DAY}` },
+    backups: Array.from({ length: days }, (_, day) => backup(`d${day}`, 1, day * DAY + 12)),
+  };
+}
+
 /** What the tables ask, by default at the moment when segment `now` begins. */
 export interface Question extends Partial<Omit<RetentionFacts, "catalog" | "now">> {
   readonly archive: ArchiveSpec;

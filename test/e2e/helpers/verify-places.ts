@@ -6,8 +6,9 @@ import {
   segmentStart,
 } from "../../../src/postgres/wal-file-name.ts";
 import type { BackupRecord } from "../../../src/repository/backup-record.ts";
-import { SpoiledArchive } from "./verify-archive.ts";
-import type { LossAnswer, VerifyArchive } from "./verify-archive.ts";
+import { SpoiledArchive } from "./spoiled-archive.ts";
+import type { LossAnswer } from "./verify-answer.ts";
+import type { VerifyArchive } from "./verify-archive.ts";
 
 type Stretch = readonly [timeline: 1 | 2, from: bigint, to: bigint];
 

@@ -1,4 +1,5 @@
-import type { LossAnswer, SpoiledArchive } from "../helpers/verify-archive.ts";
+import type { SpoiledArchive } from "../helpers/spoiled-archive.ts";
+import type { LossAnswer } from "../helpers/verify-answer.ts";
 import type { VerifyPlaces } from "../helpers/verify-places.ts";
 
 /** Something that is done to an archive, and what `pgark verify` must say of it. */
