@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { Io } from "./io.ts";
 import type { Settings } from "./settings.ts";
 
@@ -10,12 +10,15 @@ export function configuredDataDirectory(settings: Settings, io: Io): string | un
 }
 
 /**
- * The data directory that wal-push and wal-fetch work for. PostgreSQL runs them in it, and a clone that is being restored is
- * not the one that the host's configuration names: so only a flag goes before a working directory that is a data directory.
+ * The data directory that wal-push and wal-fetch work for, with this path. PostgreSQL runs them in it, and a clone that is being
+ * restored is not the one that the host's configuration names: so only a flag goes before the directory that the path lies in,
+ * which pg_rewind names in full from wherever it runs, and before a working directory that is a data directory.
  */
-export function walDataDirectory(settings: Settings, io: Io): string {
+export function walDataDirectory(settings: Settings, io: Io, path: string): string {
   const { pgdata } = settings.values;
   if (pgdata !== undefined && settings.origins.get("pgdata") === "flag") return pgdata;
-  if (existsSync(join(io.cwd, "global", "pg_control"))) return io.cwd;
-  return configuredDataDirectory(settings, io) ?? io.cwd;
+  const wal = dirname(resolve(io.cwd, path));
+  const candidates = [...(basename(wal) === "pg_wal" ? [dirname(wal)] : []), io.cwd];
+  const there = candidates.find((directory) => existsSync(join(directory, "global", "pg_control")));
+  return there ?? configuredDataDirectory(settings, io) ?? io.cwd;
 }

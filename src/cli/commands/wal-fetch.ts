@@ -31,7 +31,8 @@ async function fetchAnywhere(
   name: string,
   destination: string,
 ): ReturnType<typeof fetchWal> {
-  const identity = readClusterIdentity(walDataDirectory(settings, io));
+  const pgdata = walDataDirectory(settings, io, destination);
+  const identity = readClusterIdentity(pgdata);
   const fetch = (partial: boolean) =>
     fromFirst(
       members,
@@ -39,7 +40,7 @@ async function fetchAnywhere(
       log,
     );
   const whole = await fetch(false);
-  return whole === "absent" && (settings.values.partial || isStandby(io.cwd)) ? fetch(true) : whole;
+  return whole === "absent" && (settings.values.partial || isStandby(pgdata)) ? fetch(true) : whole;
 }
 
 /** Where recovery has begun to ask, it will ask for more. Not for pg_rewind, which has no server and reads other names. */

@@ -18,7 +18,7 @@ export async function main(run: CommandRun): Promise<number> {
   const [path = ""] = run.args;
   const behind: string[] = [];
   const stored = await push(run, path, behind).catch(async (error: unknown) => {
-    await warnOfBacklog(run);
+    await warnOfBacklog(run, path);
     throw error;
   });
   // The file is stored, whatever becomes of this.
@@ -45,7 +45,7 @@ async function push(run: CommandRun, path: string, behind: string[]): Promise<re
     withMembers(run, { keys: "none" }, (members) =>
       pushWal(members, {
         path,
-        pgdata: walDataDirectory(settings, io),
+        pgdata: walDataDirectory(settings, io, path),
         quorum,
         graceMs: 2000,
         mostPending: 0,
@@ -65,9 +65,9 @@ async function push(run: CommandRun, path: string, behind: string[]): Promise<re
 }
 
 /** Archiving that fails fills the disk of pg_wal, and PostgreSQL's log is where that is looked for. */
-async function warnOfBacklog(run: CommandRun): Promise<void> {
+async function warnOfBacklog(run: CommandRun, path: string): Promise<void> {
   const threshold = run.settings.values["backlog-warning"];
-  const ready = await listReady(walDataDirectory(run.settings, run.io)).catch(() => []);
+  const ready = await listReady(walDataDirectory(run.settings, run.io, path)).catch(() => []);
   if (threshold > 0 && ready.length >= threshold) run.log.warn(backlogWarning(ready.length));
 }
 

@@ -13,11 +13,11 @@ import {
   type ArchivingCluster,
 } from "../helpers/archiving-cluster.ts";
 
-// Several servers on a machine that may have other things to do.
-vi.setConfig({ testTimeout: 180_000 });
-
 /** PGARK_TEST_SEGMENTS: how many segments the replica that follows the archive alone has to follow. */
 const followed = Number(process.env["PGARK_TEST_SEGMENTS"] ?? 30);
+/** Several servers on a machine that may have other things to do. */
+const patienceSeconds = 120 + followed;
+vi.setConfig({ testTimeout: 60_000 + 2000 * patienceSeconds });
 const segmentSize = 1024 * 1024;
 
 let archiving: ArchivingCluster;
@@ -116,6 +116,8 @@ describe("fetching ahead", () => {
       const last = await archiveCurrentSegment(primary);
       await untilReplayed(replica, last);
       expect(await digest(replica)).toEqual(await digest(primary));
+      // Nothing was stored twice, and differently.
+      expect(await primary.query("select failed_count::int as failed from pg_stat_archiver")).toEqual([{ failed: 0 }]);
 
       // The primary is replaced by another standby, whose timeline the replica has to go over to.
       await using next = await restore("next", "--standby", "--archiving", "on");
@@ -127,10 +129,6 @@ describe("fetching ahead", () => {
       await write(next, 10);
       await untilReplayed(replica, await archiveCurrentSegment(next));
       expect(await digest(replica)).toEqual(await digest(next));
-      const [row] = await replica.query<{ timeline: number }>(
-        "select received_tli as timeline from pg_stat_wal_receiver union all select timeline_id from pg_control_checkpoint()",
-      );
-      expect(Number(row?.timeline)).toBeGreaterThanOrEqual(1);
     } finally {
       clearInterval(watching);
     }
@@ -155,6 +153,6 @@ async function untilReplayed(replica: Cluster, segment: string): Promise<void> {
       return reached >= (log << 32n) + (number + 1n) * BigInt(segmentSize);
     },
     `${segment} to be replayed`,
-    120,
+    patienceSeconds,
   );
 }
