@@ -1,6 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
+import { SharedMemory } from "../../../src/repository/worker/shared-memory.ts";
+import { FileStore } from "../../../src/storage/drivers/file/file-store.ts";
 import type { PgarkResult } from "../../helpers/pgark.ts";
 import { until } from "../../helpers/processes.ts";
 import { describeWith } from "../../helpers/requirements.ts";
@@ -72,6 +74,24 @@ describeWith(["mounts"], "a file system that is full or read-only", () => {
     await disk.leaveFree();
     expectDone(await archiving.run(["wal-push", segment.path], { cwd: archiving.cluster.pgdata }));
     expect((await openAllWal(repository)).get(segment.name)).toBe(segment.sha256);
+  });
+
+  test("what is written past the page cache fails alike, leaves nothing, and succeeds when there is room", async () => {
+    const store = new FileStore(archiving.repository);
+    const body = new SharedMemory().take(4 * MB).fill(7);
+    for (const left of [0, 65536, 2 * MB]) {
+      await disk.leaveFree(left);
+      await expect(store.put("direct", body, { ifAbsent: true })).rejects.toMatchObject({
+        code: "io",
+        hint: expect.stringContaining("the file system is full"),
+      });
+      expect(await unfinishedFiles()).toEqual([]);
+      await expect(store.head("direct")).rejects.toMatchObject({ code: "not-found" });
+    }
+    await disk.leaveFree();
+    await store.put("direct", body, { ifAbsent: true });
+    expect(Buffer.from(await store.get("direct")).equals(body)).toBe(true);
+    await store.delete(["direct"]);
   });
 
   test.each([{ method: "local" }, { method: "remote" }])(
