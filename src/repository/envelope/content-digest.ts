@@ -41,10 +41,17 @@ function fail(): never {
 }
 
 function loadAddon(): typeof Addon | undefined {
+  const { report } = process;
+  const { excludeNetwork } = report;
+  // To learn which C library this is, the package asks for a report of the process. That would look up the name of every peer, which
+  // may take seconds.
+  report.excludeNetwork = true;
   try {
     return createRequire(import.meta.url)("@napi-rs/blake-hash") as typeof Addon;
   } catch {
     return undefined; // not installed for this platform, or not made for it
+  } finally {
+    report.excludeNetwork = excludeNetwork;
   }
 }
 
@@ -52,7 +59,10 @@ function openAddon(): ContentDigest | undefined {
   const addon = loadAddon();
   if (addon === undefined) return undefined;
   const hasher = new addon.Blake3Hasher();
-  return { update: (bytes) => void hasher.update(bytes), hex: () => hasher.digest("hex") };
+  return {
+    update: ({ buffer, byteOffset, length }) => void hasher.update(Buffer.from(buffer, byteOffset, length)),
+    hex: () => hasher.digest("hex"),
+  };
 }
 
 /** JavaScript: 16 MiB take 240 ms. Loaded only here, for loading takes 5 ms. */
