@@ -6,6 +6,8 @@ import type { ObjectStore } from "./object-store.ts";
 export interface OpenStoreOptions {
   /** for proxies and the like; credentials are each cloud's own affair */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** whether a repository is to be made: a directory that is missing or empty is no disk that is not mounted */
+  readonly create?: boolean | undefined;
 }
 
 /**
@@ -13,9 +15,9 @@ export interface OpenStoreOptions {
  * Throws `usage` for anything else.
  */
 export async function openStore(url: string, options: OpenStoreOptions): Promise<ObjectStore> {
-  if (path.isAbsolute(url)) return openFileStore(path.resolve(url));
+  if (path.isAbsolute(url)) return openFileStore(path.resolve(url), options);
   const scheme = schemeOf(url);
-  if (scheme === "file") return openFileStore(filePathOf(url));
+  if (scheme === "file") return openFileStore(filePathOf(url), options);
   if (scheme === "s3") {
     const { openS3Store } = await import("./drivers/s3/s3-store.ts");
     return openS3Store(url, options.environment);
@@ -48,9 +50,9 @@ function schemeOf(url: string): string | undefined {
   return /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
 }
 
-async function openFileStore(root: string): Promise<ObjectStore> {
+async function openFileStore(root: string, { create = false }: OpenStoreOptions): Promise<ObjectStore> {
   const { FileStore } = await import("./drivers/file/file-store.ts");
-  return new FileStore(root);
+  return new FileStore(root, { create });
 }
 
 function filePathOf(url: string): string {

@@ -14,7 +14,7 @@ import { backupRecord, identity, moment, walSegmentSize } from "../repository/ba
 
 test("an answer that is larger than a pipe arrives whole, however late it is read", async () => {
   const { path } = await temporaryDirectory();
-  const store = new FileStore(path);
+  const store = new FileStore(path, { create: true });
   const cluster = { store, cluster: "main", identity, walSegmentSize, recipients: [], hostRecipients: [], now: moment };
   await initRepository(cluster);
   // Far more than the pipe and what this process reads ahead of it.

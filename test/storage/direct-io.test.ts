@@ -31,7 +31,7 @@ const sizes = [0, 1, block, large - 1, large, large + 1, large + block, 4_300_12
 
 describe("what begins at a page", () => {
   test.each(sizes)("is written to a store and read back, %i bytes", async (size) => {
-    const store = new FileStore(directory);
+    const store = new FileStore(directory, { create: true });
     const bytes = randomBytes(size);
     const key = `pages/${size}`;
     await store.put(key, memoryOf(bytes), { ifAbsent: true });
@@ -72,14 +72,14 @@ test.each([
     },
   ],
 ])("%s is written the usual way when the system refuses it", async (what, memory) => {
-  const store = new FileStore(directory);
+  const store = new FileStore(directory, { create: true });
   const bytes = randomBytes(4_300_123);
   await store.put(what, memory(bytes), { ifAbsent: true });
   expect((await readFile(join(directory, what))).equals(bytes)).toBe(true);
 });
 
 test("what is not there is not found, however it is read", async () => {
-  const store = new FileStore(directory);
+  const store = new FileStore(directory, { create: true });
   const into = memoryOf(new Uint8Array(large));
   await expect(store.get("pages/none", { into })).rejects.toMatchObject({ code: "not-found" });
   await expect(store.get("pages", { into })).rejects.toMatchObject({ code: "not-found" });

@@ -38,7 +38,7 @@ const body = Buffer.from("content");
 test("an object's content is synced before it has its name, and every directory up to the root after", async () => {
   await using directory = await temporaryDirectory();
   const root = join(directory.path, "repository");
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
 
   await store.put("main/17-1/wal/segment", body, { ifAbsent: true });
 
@@ -52,7 +52,7 @@ test("an object's content is synced before it has its name, and every directory 
 
 test("a large object is synced in the same order", async () => {
   await using directory = await temporaryDirectory();
-  const store = new FileStore(directory.path);
+  const store = new FileStore(directory.path, { create: true });
 
   const upload = await store.beginUpload("packs/one", { ifAbsent: true });
   await upload.part(0, body);
@@ -65,11 +65,11 @@ test("a large object is synced in the same order", async () => {
 
 test("whoever is told that an object exists may rely on it: its directories are synced before the answer", async () => {
   await using directory = await temporaryDirectory();
-  await new FileStore(directory.path).put("main/wal/segment", body, { ifAbsent: true });
+  await new FileStore(directory.path, { create: true }).put("main/wal/segment", body, { ifAbsent: true });
   calls.length = 0;
 
   // Another process: it cannot know whether the first one came to its end.
-  const store = new FileStore(directory.path);
+  const store = new FileStore(directory.path, { create: true });
   await expect(store.put("main/wal/segment", body, { ifAbsent: true })).rejects.toMatchObject({ code: "exists" });
 
   expect(directorySyncs()).toEqual(allUpTo(directory.path, "main/wal", "main", ""));
@@ -77,7 +77,7 @@ test("whoever is told that an object exists may rely on it: its directories are 
 
 test("of a folder that it has synced itself, a process syncs only what is in it, also when an object exists", async () => {
   await using directory = await temporaryDirectory();
-  const store = new FileStore(directory.path);
+  const store = new FileStore(directory.path, { create: true });
   await store.put("main/wal/1", body, { ifAbsent: true });
   calls.length = 0;
 
@@ -88,7 +88,7 @@ test("of a folder that it has synced itself, a process syncs only what is in it,
 
 test("a folder that others made under a known name is synced up to the root again", async () => {
   await using directory = await temporaryDirectory();
-  const store = new FileStore(directory.path);
+  const store = new FileStore(directory.path, { create: true });
   await store.put("main/wal/1", body, { ifAbsent: true });
   await rm(join(directory.path, "main"), { recursive: true });
   await mkdir(join(directory.path, "main/wal"), { recursive: true });
@@ -108,7 +108,7 @@ function allUpTo(root: string, ...folders: readonly string[]): readonly string[]
 }
 test("what is deleted is gone for good: the directory that is left is synced after", async () => {
   await using directory = await temporaryDirectory();
-  const store = new FileStore(directory.path);
+  const store = new FileStore(directory.path, { create: true });
   await store.put("main/backups/one/backup.json", body, { ifAbsent: true });
   await store.put("main/backups/one/manifest", body, { ifAbsent: true });
   await store.put("main/wal/segment", body, { ifAbsent: true });

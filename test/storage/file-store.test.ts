@@ -1,6 +1,17 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, chmod, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
@@ -20,7 +31,7 @@ const run = promisify(execFile);
 describeStore("the file driver", async () => {
   const { path } = await temporaryDirectory("store");
   const root = join(path, "deep/root");
-  return { store: new FileStore(root), second: new FileStore(root) };
+  return { store: new FileStore(root, { create: true }), second: new FileStore(root, { create: true }) };
 });
 
 /** A program in a process of its own that has a store in `store`, over `root`. */
@@ -30,7 +41,7 @@ function script(body: string): readonly string[] {
     "--input-type=module",
     "--eval",
     `import { FileStore } from ${JSON.stringify(driver)}; const [root, ...args] = process.argv.slice(1);` +
-      `const store = new FileStore(root); ${body}`,
+      `const store = new FileStore(root, { create: true }); ${body}`,
   ];
 }
 
@@ -70,7 +81,7 @@ test("a process that is killed while it writes leaves no object, and the next la
   await until(async () => (await readdir(join(root, "killed")).catch(() => [])).length > 3, "objects of the process");
   child.kill("SIGKILL");
   await once(child, "exit");
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
   for await (const { key, size } of store.list("killed/")) {
     expect(key).toMatch(/^killed\/put/);
     expect(size, "an object is whole or not there").toBe(5_000_000);
@@ -86,7 +97,7 @@ test("a process that is killed while it writes leaves no object, and the next la
 
 test("a sweep leaves alone what living processes and other machines write, until it is a week old", async () => {
   const root = await newRoot();
-  const first = new FileStore(root);
+  const first = new FileStore(root, { create: true });
   const alive = await first.beginUpload("alive", { ifAbsent: true });
   await alive.part(0, pattern(5));
   const [mine = ""] = await unfinished(root);
@@ -96,7 +107,7 @@ test("a sweep leaves alone what living processes and other machines write, until
   const days = (count: number): Date => new Date(Date.now() - count * 24 * 3600 * 1000);
   await utimes(join(root, ".tmp", `${foreign}-new`), days(6), days(6));
   await utimes(join(root, ".tmp", `${foreign}-old`), days(8), days(8));
-  const other = await new FileStore(root).beginUpload("other", { ifAbsent: true });
+  const other = await new FileStore(root, { create: true }).beginUpload("other", { ifAbsent: true });
   expect(await unfinished(root)).toContain(mine);
   expect(await unfinished(root)).toContain(`${foreign}-new`);
   expect(await unfinished(root)).not.toContain(`${foreign}-old`);
@@ -107,7 +118,7 @@ test("a sweep leaves alone what living processes and other machines write, until
 
 test("nothing unfinished is ever listed as an object or a folder", async () => {
   const root = await newRoot();
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
   const upload = await store.beginUpload("a/b", { ifAbsent: true });
   await upload.part(0, pattern(100));
   expect(await unfinished(root)).toHaveLength(1);
@@ -119,7 +130,7 @@ test("nothing unfinished is ever listed as an object or a folder", async () => {
 
 test("a failed write leaves nothing behind", async () => {
   const root = await newRoot();
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
   await writeFile(join(root, "file"), "");
   const below = store.put("file/below", pattern(10), { ifAbsent: true });
   await expect(below).rejects.toMatchObject({ name: "PgarkError", code: "io" });
@@ -132,7 +143,7 @@ test("a failed write leaves nothing behind", async () => {
 test.each(["", "/absolute", "a//b", "../outside", "a/../../b", "a/.", "trailing/"])(
   "refuses the key %j, which could lead out of the root or to a folder",
   async (key) => {
-    const store = new FileStore(await newRoot());
+    const store = new FileStore(await newRoot(), { create: true });
     expect(await codeOf(store.put(key, pattern(1), { ifAbsent: true }))).toBe("usage");
     expect(await codeOf(store.get(key))).toBe("usage");
     expect(await codeOf(store.head(key))).toBe("usage");
@@ -143,7 +154,7 @@ test.each(["", "/absolute", "a//b", "../outside", "a/../../b", "a/.", "trailing/
 test("what may not be read or written is denied, with a hint, and never taken for missing", async (context) => {
   if (process.getuid?.() === 0) return context.skip("root may read and write everything");
   const root = await newRoot();
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
   await store.put("closed/object", pattern(1), { ifAbsent: true });
   await chmod(join(root, "closed"), 0);
   try {
@@ -187,7 +198,7 @@ test("folders that were moved elsewhere and linked are read, listed and written 
   await mkdir(join(elsewhere, "wal"));
   await symlink(join(elsewhere, "wal"), join(root, "wal"));
   await symlink(join(elsewhere, "nowhere"), join(root, "dangling"));
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
   await store.put("wal/object", pattern(9), { ifAbsent: true });
   expect(await keys(store, "")).toEqual(["wal/object"]);
   expect(await store.listFolders("")).toEqual(["wal/"]);
@@ -196,8 +207,8 @@ test("folders that were moved elsewhere and linked are read, listed and written 
 
 test("an object appears although its folder is taken away again and again by somebody who deletes", async () => {
   const root = await newRoot();
-  const store = new FileStore(root);
-  const other = new FileStore(root);
+  const store = new FileStore(root, { create: true });
+  const other = new FileStore(root, { create: true });
   const stop = new AbortController();
   const deleting = (async () => {
     while (!stop.signal.aborted) await other.delete(["a/b/c/gone"]);
@@ -214,8 +225,8 @@ test("an object appears although its folder is taken away again and again by som
 
 test("an object that is replaced is never seen in part by those who read it meanwhile", async () => {
   const root = await newRoot();
-  const store = new FileStore(root);
-  const reader = new FileStore(root);
+  const store = new FileStore(root, { create: true });
+  const reader = new FileStore(root, { create: true });
   await store.put("object", Buffer.alloc(100_000, 0), { ifAbsent: true });
   for (let round = 1; round <= 20; round++) {
     const [, bytes] = await Promise.all([
@@ -229,7 +240,7 @@ test("an object that is replaced is never seen in part by those who read it mean
 
 test("bytes that were added to an object's file by others are in it: nothing is cached", async () => {
   const root = await newRoot();
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
   await store.put("object", pattern(10), { ifAbsent: true });
   await appendFile(join(root, "object"), "more");
   expect((await store.head("object")).size).toBe(14);
@@ -237,7 +248,7 @@ test("bytes that were added to an object's file by others are in it: nothing is 
 
 test("what a process that is gone left unfinished is told of and can be removed; what is being written is neither", async () => {
   const root = await newRoot();
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
   const upload = await store.beginUpload("object", { ifAbsent: true });
   const crash = `const upload = await store.beginUpload("other", { ifAbsent: true }); process.kill(process.pid, "SIGKILL");`;
   await run(process.execPath, [...script(crash), root]).catch(() => undefined);
@@ -254,7 +265,7 @@ test("what a process that is gone left unfinished is told of and can be removed;
 
 test("a deletion that is refused keeps nothing else from being deleted, and tells which object it was", async () => {
   const root = await newRoot();
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
   for (const key of ["a/1", "locked/2", "b/3"]) await store.put(key, pattern(1), { ifAbsent: true });
   await chmod(join(root, "locked"), 0o500);
 
@@ -268,7 +279,7 @@ test("a deletion that is refused keeps nothing else from being deleted, and tell
 
 test("a lazy list has the same keys in the same order; details are looked up when they are asked for", async () => {
   const root = await newRoot();
-  const store = new FileStore(root);
+  const store = new FileStore(root, { create: true });
   for (const key of ["a.b", "a/1", "a/2", "a/b/3", "a0", "b/ä"]) await store.put(key, pattern(7), { ifAbsent: true });
   for (const [prefix, startAfter] of [
     ["", undefined],

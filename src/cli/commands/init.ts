@@ -23,7 +23,8 @@ export async function main(run: CommandRun): Promise<number> {
   checkKeyOptions(run);
   const stores: ObjectStore[] = [];
   try {
-    for (const url of repositoriesOf(settings)) stores.push(await openStore(url, { environment: io.env }));
+    for (const url of repositoriesOf(settings))
+      stores.push(await openStore(url, { environment: io.env, create: true }));
     const facts = await readServerFacts(run);
     const existing: (Repository | undefined)[] = [];
     for (const store of stores) existing.push(await openExisting(run, store, cluster));

@@ -41,17 +41,17 @@ function fail(): never {
 }
 
 function loadAddon(): typeof Addon | undefined {
-  const { report } = process;
-  const { excludeNetwork } = report;
   // To learn which C library this is, the package asks for a report of the process. That would look up the name of every peer, which
-  // may take seconds.
+  // may take seconds. Node's types do not know this setting yet.
+  const report = process.report as { excludeNetwork?: boolean };
+  const { excludeNetwork } = report;
   report.excludeNetwork = true;
   try {
     return createRequire(import.meta.url)("@napi-rs/blake-hash") as typeof Addon;
   } catch {
     return undefined; // not installed for this platform, or not made for it
   } finally {
-    report.excludeNetwork = excludeNetwork;
+    if (excludeNetwork !== undefined) report.excludeNetwork = excludeNetwork;
   }
 }
 

@@ -111,7 +111,7 @@ describe("a command that is killed at each of its changes to the file system in 
         ended = run.points !== undefined;
         if (ended) expectDone(run);
         expectDone(await archiving.run(args, { env: { ...env, PGARK_DBNAME: undefined } }));
-        const record = await readClusterRecord(new FileStore(`${root}/repository`), "main", {});
+        const record = await readClusterRecord(new FileStore(`${root}/repository`, { create: true }), "main", {});
         expect(record.recipients).toEqual(await recipientsIn(join(root, "keys/identity.txt")));
         expect(record.hostRecipients).toEqual(await recipientsIn(join(root, "keys/host-key.txt")));
       }

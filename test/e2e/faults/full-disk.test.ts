@@ -77,7 +77,7 @@ describeWith(["mounts"], "a file system that is full or read-only", () => {
   });
 
   test("what is written past the page cache fails alike, leaves nothing, and succeeds when there is room", async () => {
-    const store = new FileStore(archiving.repository);
+    const store = new FileStore(archiving.repository, { create: true });
     const body = new SharedMemory().take(4 * MB).fill(7);
     for (const left of [0, 65536, 2 * MB]) {
       await disk.leaveFree(left);

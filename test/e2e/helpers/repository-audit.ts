@@ -16,7 +16,7 @@ import { sha256Of } from "./archiving-cluster.ts";
 /** Opens a file repository with all its keys, past the command line. */
 export async function openAudited(root: string, identityFile: string | undefined): Promise<Repository> {
   const identities = identityFile === undefined ? [] : parseIdentityFile(await readFile(identityFile, "utf8"));
-  return openRepository({ store: new FileStore(root), cluster: "main", identities, recipients: [] });
+  return openRepository({ store: new FileStore(root, { create: true }), cluster: "main", identities, recipients: [] });
 }
 
 /** Name of each WAL file in the repository -> SHA-256 of its content. Rejects when one of them does not open. */

@@ -235,7 +235,7 @@ class WatchedStore extends FileStore {
   readonly #before: (key: string) => Promise<void>;
 
   constructor(root: string, before: (key: string) => Promise<void>) {
-    super(root);
+    super(root, { create: false });
     this.#before = before;
   }
 

@@ -39,11 +39,17 @@ export class FileStore implements ObjectStore {
   readonly leftovers = { list: () => this.#listLeftovers(), remove: (file: Leftover) => this.#removeLeftover(file) };
   readonly #root: string;
   readonly #directories: DurableDirectories;
+  readonly #mayCreate: boolean;
   #swept = false;
 
-  /** @param root an absolute path; it is created by the first write */
-  constructor(root: string) {
+  /**
+   * @param root an absolute path
+   * @param options.create whether the first write makes a root that is missing or empty. Otherwise that is a disk that is not
+   * mounted, and what was written there would be lost to sight when it is mounted again.
+   */
+  constructor(root: string, { create }: { readonly create: boolean }) {
     this.#root = root;
+    this.#mayCreate = create;
     this.#directories = new DurableDirectories(root);
     this.url = `file://${root}`;
   }
@@ -58,7 +64,7 @@ export class FileStore implements ObjectStore {
   async beginUpload(key: string, options: PutOptions): Promise<Upload> {
     throwIfAborted(options.signal, "write object");
     const target = this.#pathOf(key);
-    const file = await this.#writing(key, () => createTemporaryFile(this.#root));
+    const file = await this.#writing(key, () => createTemporaryFile(this.#root, this.#mayCreate));
     if (!this.#swept) {
       // Once for each store that is opened, and only with large objects: archiving a segment does not pay for it.
       this.#swept = true;
@@ -162,7 +168,7 @@ export class FileStore implements ObjectStore {
     throwIfAborted(options.signal, "write object");
     const target = this.#pathOf(key);
     await this.#writing(key, async () => {
-      const file = await createTemporaryFile(this.#root);
+      const file = await createTemporaryFile(this.#root, this.#mayCreate);
       try {
         await fill(file);
       } catch (error) {

@@ -20,7 +20,8 @@ export interface TemporaryFile {
   readonly handle: FileHandle;
 }
 
-export async function createTemporaryFile(root: string): Promise<TemporaryFile> {
+/** @param mayCreate whether a root that is missing or empty is made; else it is an ENOENT */
+export async function createTemporaryFile(root: string, mayCreate: boolean): Promise<TemporaryFile> {
   const folder = path.join(root, temporaryFolder);
   const name = path.join(folder, `${processSpace()}.${process.pid}.${randomBytes(9).toString("hex")}`);
   const create = (): Promise<FileHandle> =>
@@ -29,6 +30,8 @@ export async function createTemporaryFile(root: string): Promise<TemporaryFile> 
     return { path: name, handle: await create() };
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
+    // The folder itself may be missing in a repository that was copied.
+    if (!mayCreate && (await readdir(root)).length === 0) throw error;
   }
   // The first write of all makes the root, too.
   for (const parent of await createDirectory(folder)) await syncDirectory(parent);
