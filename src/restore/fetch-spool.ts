@@ -16,8 +16,8 @@ export interface Question {
 
 /**
  * The questions and answers of wal-fetch in a session of the spool. `wal/<file>` is a verified file, ready to be moved into place;
- * `asked/<question>` a front that waits; `absent/` and `declined/<question>` answers to that one question alone. What is done for each file waits for the system:
- * see `PushSpool`.
+ * `asked/<question>` a front that waits; `absent/` and `declined/<question>` answers to that one question alone. What is done
+ * for each file waits for the system: see `PushSpool`.
  */
 export class FetchSpool {
   readonly asked: string;
